@@ -1,0 +1,1 @@
+"""Organizations, users, devices, roles and the audit of what they do."""

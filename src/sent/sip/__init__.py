@@ -1,0 +1,1 @@
+"""Sans-I/O SIP (RFC 3261 and companions): bytes and time in, bytes and events out."""

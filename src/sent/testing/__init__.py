@@ -1,0 +1,1 @@
+"""The test kit that ships: virtual clock, Wire, a fake media engine, phones on a Wire."""
