@@ -63,9 +63,7 @@ class MediaEngine(Protocol):
         A new playback replaces the one that runs.
         """
 
-    def play_tone(
-        self, leg: MediaLegId, steps: tuple[ToneStep, ...], *, loop: bool = False
-    ) -> PlaybackId: ...
+    def play_tone(self, leg: MediaLegId, steps: tuple[ToneStep, ...], *, loop: bool = False) -> PlaybackId: ...
 
     def stop_playback(self, leg: MediaLegId) -> None: ...
 
