@@ -1,0 +1,96 @@
+"""SIPp for the figures: the interop scenarios, many at once, its statistics read from the CSV that it writes."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.server import SIP_PORT, Device
+
+SCENARIOS = Path(__file__).parent.parent / "tests/interop/sipp"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    succeeded: int
+    failed: int
+    retransmissions: int
+    seconds: float
+    response_ms: tuple[float, ...]
+    """Each measured response time, where the scenario measures one."""
+
+
+def available() -> bool:
+    return shutil.which("sipp") is not None
+
+
+def accounts(folder: Path, callers: Sequence[Device], callees: Sequence[Device], contact_port: int) -> Path:
+    """SIPp's injection file: field0 caller, field1 password, field2 callee's extension, field3 contact port."""
+    file = folder / "accounts.csv"
+    rows = [
+        f"{caller.user};{caller.password};{callee.extension};{contact_port}"
+        for caller, callee in zip(callers, callees, strict=True)
+    ]
+    file.write_text("SEQUENTIAL\n" + "\n".join(rows) + "\n")
+    return file
+
+
+def start(folder: Path, scenario: str, port: int, *arguments: str, core: int | None = None) -> subprocess.Popen[bytes]:
+    """SIPp in the background; ``arguments`` as on its command line."""
+    pin = ["taskset", "-c", str(core)] if core is not None else []
+    return subprocess.Popen(
+        [
+            *pin, "sipp", f"127.0.0.1:{SIP_PORT}", "-sf", str(SCENARIOS / f"{scenario}.xml"),
+            "-i", "127.0.0.1", "-p", str(port), "-nostdin", *arguments,
+        ],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def run(folder: Path, scenario: str, port: int, *arguments: str, seconds: float, core: int | None = None) -> Outcome:
+    """SIPp to its end, which must come within ``seconds``."""
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        stats, times = Path(own) / "stats.csv", Path(own) / "times.csv"
+        process = start(
+            Path(own), scenario, port, *arguments,
+            "-trace_stat", "-stf", str(stats), "-fd", "1", "-trace_rtt", "-rtt_freq", "1", "-timeout", f"{seconds:.0f}s",
+            core=core,
+        )  # fmt: skip
+        try:
+            process.wait(seconds + 30)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        with stats.open(newline="") as lines:
+            last = list(csv.DictReader(lines, delimiter=";"))[-1]
+        for file in Path(own).glob("*_rtt.csv"):
+            times = file
+        measured = tuple(_response_times(times)) if times.exists() else ()
+    return Outcome(
+        int(last["SuccessfulCall(C)"]),
+        int(last["FailedCall(C)"]),
+        int(last["Retransmissions(C)"]),
+        _seconds(last["ElapsedTime(C)"]),
+        measured,
+    )
+
+
+def _response_times(file: Path) -> list[float]:
+    with file.open(newline="") as lines:
+        rows = csv.reader(lines, delimiter=";")
+        next(rows, None)
+        return [float(row[1]) for row in rows if len(row) > 1 and row[1]]
+
+
+def _seconds(elapsed: str) -> float:
+    """``00:01:02:345678`` or ``00:01:02``."""
+    hours, minutes, *rest = elapsed.split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(".".join(rest))
