@@ -11,12 +11,13 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.process import wait_until
 from sent.infra.db.embedded import EmbeddedPostgres
+
+from bench.process import wait_until
 
 SIP_PORT, TLS_PORT, HTTP_PORT = 25_060, 25_061, 28_000
 SENT = Path(sys.executable).with_name("sent")
@@ -92,7 +93,7 @@ def server(owner_dsn: str, *, core: int | None = None, wait: bool = True) -> Ite
             env=environment,
             stdout=log,
             stderr=log,
-            preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
+            preexec_fn=_pin(core),
         )
         try:
             if wait:
@@ -106,6 +107,10 @@ def server(owner_dsn: str, *, core: int | None = None, wait: bool = True) -> Ite
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _pin(core: int | None) -> Callable[[], None] | None:
+    return None if core is None else lambda: os.sched_setaffinity(0, {core})
 
 
 def answers_http() -> bool:

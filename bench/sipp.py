@@ -60,7 +60,8 @@ def run(folder: Path, scenario: str, port: int, *arguments: str, seconds: float,
         stats, times = Path(own) / "stats.csv", Path(own) / "times.csv"
         process = start(
             Path(own), scenario, port, *arguments,
-            "-trace_stat", "-stf", str(stats), "-fd", "1", "-trace_rtt", "-rtt_freq", "1", "-timeout", f"{seconds:.0f}s",
+            "-trace_stat", "-stf", str(stats), "-fd", "1", "-trace_rtt", "-rtt_freq", "1",
+            "-timeout", f"{seconds:.0f}s",
             core=core,
         )  # fmt: skip
         try:
