@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,13 +87,13 @@ def server(owner_dsn: str, *, core: int | None = None, wait: bool = True) -> Ite
             "SENT_HTTP_PORT": str(HTTP_PORT),
             "SENT_LOG": "json",
         }
+        pin = ["taskset", "-c", str(core)] if core is not None else []
         started = time.monotonic()
         process = subprocess.Popen(
-            [SENT, "serve"],
+            [*pin, SENT, "serve"],
             env=environment,
             stdout=log,
             stderr=log,
-            preexec_fn=_pin(core),
         )
         try:
             if wait:
@@ -107,10 +107,6 @@ def server(owner_dsn: str, *, core: int | None = None, wait: bool = True) -> Ite
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _pin(core: int | None) -> Callable[[], None] | None:
-    return None if core is None else lambda: os.sched_setaffinity(0, {core})
 
 
 def answers_http() -> bool:
