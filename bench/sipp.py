@@ -1,4 +1,4 @@
-"""SIPp for the figures: the interop scenarios, many at once, its statistics read from the CSV that it writes."""
+"""SIPp for the figures: many calls at once, its statistics read from the files that it writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.server import SIP_PORT, Device
 
-SCENARIOS = Path(__file__).parent.parent / "tests/interop/sipp"
+SCENARIOS = Path(__file__).parent / "scenarios"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,58 +29,46 @@ def available() -> bool:
     return shutil.which("sipp") is not None
 
 
-def accounts(folder: Path, callers: Sequence[Device], callees: Sequence[Device], contact_port: int) -> Path:
-    """SIPp's injection file: field0 caller, field1 password, field2 callee's extension, field3 contact port."""
-    file = folder / "accounts.csv"
-    rows = [
-        f"{caller.user};{caller.password};{callee.extension};{contact_port}"
-        for caller, callee in zip(callers, callees, strict=True)
-    ]
+def write_accounts(file: Path, callers: Sequence[Device], callees: Sequence[Device]) -> None:
+    """SIPp's injection file: caller, password, the callee's extension."""
+    rows = [f"{a.user};{a.password};{b.extension}" for a, b in zip(callers, callees, strict=True)]
     file.write_text("SEQUENTIAL\n" + "\n".join(rows) + "\n")
-    return file
 
 
 def start(folder: Path, scenario: str, port: int, *arguments: str, core: int | None = None) -> subprocess.Popen[bytes]:
     """SIPp in the background; ``arguments`` as on its command line."""
     pin = ["taskset", "-c", str(core)] if core is not None else []
+    own = ["sipp", f"127.0.0.1:{SIP_PORT}", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", "127.0.0.1"]
     return subprocess.Popen(
-        [
-            *pin, "sipp", f"127.0.0.1:{SIP_PORT}", "-sf", str(SCENARIOS / f"{scenario}.xml"),
-            "-i", "127.0.0.1", "-p", str(port), "-nostdin", *arguments,
-        ],
+        [*pin, *own, "-p", str(port), "-nostdin", *arguments],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
 
 
 def run(folder: Path, scenario: str, port: int, *arguments: str, seconds: float, core: int | None = None) -> Outcome:
     """SIPp to its end, which must come within ``seconds``."""
-    with tempfile.TemporaryDirectory(dir=folder) as own:
-        stats, times = Path(own) / "stats.csv", Path(own) / "times.csv"
-        process = start(
-            Path(own), scenario, port, *arguments,
-            "-trace_stat", "-stf", str(stats), "-fd", "1", "-trace_rtt", "-rtt_freq", "1",
-            "-timeout", f"{seconds:.0f}s",
-            core=core,
-        )  # fmt: skip
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        own = Path(name)
+        statistics = own / "statistics.csv"
+        trace = ["-trace_stat", "-stf", str(statistics), "-fd", "1", "-trace_rtt", "-rtt_freq", "1"]
+        process = start(own, scenario, port, *arguments, *trace, "-timeout", f"{seconds:.0f}s", core=core)
         try:
             process.wait(seconds + 30)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        with stats.open(newline="") as lines:
+        with statistics.open(newline="") as lines:
             last = list(csv.DictReader(lines, delimiter=";"))[-1]
-        for file in Path(own).glob("*_rtt.csv"):
-            times = file
-        measured = tuple(_response_times(times)) if times.exists() else ()
+        response_ms = tuple(ms for file in own.glob("*_rtt.csv") for ms in _response_times(file))
     return Outcome(
         int(last["SuccessfulCall(C)"]),
         int(last["FailedCall(C)"]),
         int(last["Retransmissions(C)"]),
         _seconds(last["ElapsedTime(C)"]),
-        measured,
+        response_ms,
     )
 
 
