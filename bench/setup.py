@@ -14,9 +14,13 @@ RATE, CALLS, HOLD_MS = 20, 1_200, 1_000
 
 
 def run() -> Figure:
-    with tempfile.TemporaryDirectory() as name, database() as owner_dsn, server(owner_dsn) as one:
-        with people(one, Path(name)) as those:
-            done = those.call(RATE, CALLS, HOLD_MS, seconds=CALLS / RATE + 60)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        database() as owner_dsn,
+        server(owner_dsn) as one,
+        people(one, Path(name)) as those,
+    ):
+        done = those.call(RATE, CALLS, HOLD_MS, seconds=CALLS / RATE + 60)
     percentiles = statistics.quantiles(done.response_ms, n=100)
     return Figure(
         "setup",
