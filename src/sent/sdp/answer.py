@@ -38,7 +38,7 @@ def _where(index: int, media: MediaDescription) -> str:
 
 
 def _choose_crypto(index: int, media: MediaDescription, local: Capabilities) -> tuple[Crypto, Crypto] | None:
-    """Our key and theirs, or None for plain RTP. Raises `NoCommonCodec` where a side insists on what the other lacks."""
+    """Our key and theirs, or None for plain RTP. Raises `NoCommonCodec` where one insists on what the other lacks."""
     secure = media.protocol.upper() in SECURE
     offered = media.get_all("crypto")
     usable, problems = read_cryptos(offered)
