@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from ipaddress import ip_address
 
 from sent.sip.dialog import Dialog
@@ -35,10 +35,11 @@ def behind_nat(uri: SipUri, peer: Flow | Target) -> bool:
 class Router:
     """Asks the shell with `TargetsNeeded` where a name must be looked up; the callback then comes later."""
 
-    __slots__ = ("_emit", "_serial", "_waiting")
+    __slots__ = ("_emit", "_open_flows", "_serial", "_waiting")
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
+    def __init__(self, emit: Callable[[Event], None], open_flows: Container[Flow]) -> None:
         self._emit = emit
+        self._open_flows = open_flows
         self._serial = 0
         self._waiting: dict[int, tuple[Dialog, SipUri, RouteCallback]] = {}
 
@@ -51,7 +52,7 @@ class Router:
         if not isinstance(uri, SipUri) or (not dialog.routes and dialog.symmetric):
             then([target_of(peer)], now)
             return
-        if not dialog.routes and (behind_nat(uri, peer) or _same_place(uri, peer)):
+        if not dialog.routes and (self._is_open(peer) or behind_nat(uri, peer) or _same_place(uri, peer)):
             then([target_of(peer)], now)
             return
         if dialog.cached_route is not None and dialog.cached_route[0] == uri:
@@ -65,6 +66,10 @@ class Router:
         self._serial += 1
         self._waiting[self._serial] = (dialog, uri, then)
         self._emit(TargetsNeeded(self._serial, uri))
+
+    def _is_open(self, peer: Flow | Target) -> bool:
+        """A stream connection that the dialog came by is used again while it lasts: behind a NAT there is no other way."""
+        return isinstance(peer, Flow) and peer in self._open_flows
 
     def found(self, key: int, targets: list[Target], now: float) -> None:
         """``targets`` empty: the look-up failed. Then the place is tried where the dialog's messages came from."""
