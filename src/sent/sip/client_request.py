@@ -1,10 +1,10 @@
 """One request of ours, over as many transactions as it takes: the next target when one fails, digest when challenged.
 
-    send ──▶ 1xx ─────────────────▶ on_provisional
-         ──▶ 401/407, credentials ─▶ send again to the same target, CSeq + 1, with Authorization (RFC 3261 §22.2)
-         ──▶ 503, time-out, transport error, target left ─▶ send to the next one, fresh branch (RFC 3263 §4.3)
-         ──▶ any other final ─────▶ on_final  (further 2xx to an INVITE too)
-         ──▶ no target left ──────▶ on_final (the 503) or on_request_failed
+send ──▶ 1xx ─────────────────▶ on_provisional
+     ──▶ 401/407, credentials ─▶ send again to the same target, CSeq + 1, with Authorization (RFC 3261 §22.2)
+     ──▶ 503, time-out, transport error, target left ─▶ send to the next one, fresh branch (RFC 3263 §4.3)
+     ──▶ any other final ─────▶ on_final  (further 2xx to an INVITE too)
+     ──▶ no target left ──────▶ on_final (the 503) or on_request_failed
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ class Dialog:
     """
 
     __slots__ = (
-        "call_id",
         "cached_route",
+        "call_id",
         "local",
         "local_cseq",
         "local_tag",

@@ -18,7 +18,19 @@ class ReliableSender:
     ``send`` transmits a response that has its RSeq. ``gave_up`` is called when no PRACK came: refuse the INVITE then.
     """
 
-    __slots__ = ("_current", "_cseq", "_gave_up", "_interval", "_queue", "_rseq", "_send", "_t1", "_timer", "_timers", "_until")
+    __slots__ = (
+        "_cseq",
+        "_current",
+        "_gave_up",
+        "_interval",
+        "_queue",
+        "_rseq",
+        "_send",
+        "_t1",
+        "_timer",
+        "_timers",
+        "_until",
+    )
 
     def __init__(
         self,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from sent.sip.authorization import Authorizer, Login
 from sent.sip.bodies import SDP
 from sent.sip.client_request import ClientRequest, RequestUser
-from sent.sip.dialog import Dialog
+from sent.sip.dialog import Dialog, DialogId
 from sent.sip.errors import LocalProtocolError, RemoteProtocolError
-from sent.sip.events import Cancelled, Ended, EndCause, Failed, InfoReceived, SessionEvent
+from sent.sip.events import Cancelled, EndCause, Ended, Failed, InfoReceived, SessionEvent
 from sent.sip.flow import Flow, Target
 from sent.sip.header_extras import Reason, parse_reason
 from sent.sip.message import Message, Request, Response
@@ -54,6 +54,7 @@ class Session:
         self.session_expires = agent.config.session_expires
         self.min_session_expires = agent.config.min_session_expires
         self.agent = agent
+        self.dialogs: set[DialogId] = set()
         self.uac: OutgoingInvite | None = None
         self.uas: IncomingInvite | None = None
         self.timer = SessionTimer(agent.timers, self._refresh, self._expired)
@@ -113,9 +114,7 @@ class Session:
         self.hang_up("bye", now, reason, headers)
         return True
 
-    def end(
-        self, now: float, *, status: int = 480, reason: Reason | None = None, headers: Headers = ()
-    ) -> bool:
+    def end(self, now: float, *, status: int = 480, reason: Reason | None = None, headers: Headers = ()) -> bool:
         """Whichever fits: cancel, reject with ``status``, or bye."""
         if self.ended:
             return False

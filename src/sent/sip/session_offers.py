@@ -151,6 +151,7 @@ class Offers:
         if not reinvite.check(now):
             return
         self._invite = reinvite
+        tx.on_cancel = lambda _, later: self.receive_cancel(tx, later)
         self._session.incoming_offer = reinvite
         self._session.emit(Offered(self._session, sdp_of(tx.request), "INVITE"))
 

@@ -83,9 +83,7 @@ def request_headers(seconds: int, minimum: int, refresher: str | None) -> list[t
 class SessionTimer:
     __slots__ = ("_expired", "_expiry", "_refresh", "_refresh_alarm", "_timers", "agreement")
 
-    def __init__(
-        self, timers: Timers, refresh: Callable[[float], None], expired: Callable[[float], None]
-    ) -> None:
+    def __init__(self, timers: Timers, refresh: Callable[[float], None], expired: Callable[[float], None]) -> None:
         self._timers = timers
         self._refresh = refresh
         self._expired = expired

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sent.sip.acknowledge import SuccessRepeater
 from sent.sip.bodies import sdp_of
 from sent.sip.errors import LocalProtocolError, RemoteProtocolError
-from sent.sip.events import Cancelled, Confirmed, Ended, EndCause, Offered
+from sent.sip.events import Cancelled, Confirmed, EndCause, Ended, Offered
 from sent.sip.grammar import MAX_UINT31
 from sent.sip.header_values import parse_rack
 from sent.sip.message import Request, Response

@@ -15,12 +15,14 @@ connection; behind a NAT none can come.
 
 from __future__ import annotations
 
-from sent.sip.transaction.machine import Action, Input, Machine, State
+from typing import ClassVar
+
+from sent.sip.transaction.machine import Action, Input, Machine, State, Table
 
 
 class ClientInvite(Machine):
     __slots__ = ()
-    TABLE = {
+    TABLE: ClassVar[Table] = {
         (State.NEW, Input.START): (State.CALLING, (Action.SEND, Action.ARM_A, Action.ARM_B)),
         # §17.1.1.2
         (State.CALLING, Input.TIMER_A): (State.CALLING, (Action.SEND, Action.ARM_A)),

@@ -1,15 +1,17 @@
 """Non-INVITE client transaction: RFC 3261 §17.1.2 (figure 6).
 
-    NEW ──START──▶ TRYING ──1xx──▶ PROCEEDING ◀─1xx (pass up)
-                    │ E: send again, doubling to T2   │ E: send again every T2
-                    ├── F or transport error ─────────┴──────────▶ TERMINATED (tell)
-                    └── 2xx-6xx (pass up) ── COMPLETED ──K──▶ TERMINATED
-                                               absorbs further responses
+NEW ──START──▶ TRYING ──1xx──▶ PROCEEDING ◀─1xx (pass up)
+                │ E: send again, doubling to T2   │ E: send again every T2
+                ├── F or transport error ─────────┴──────────▶ TERMINATED (tell)
+                └── 2xx-6xx (pass up) ── COMPLETED ──K──▶ TERMINATED
+                                           absorbs further responses
 """
 
 from __future__ import annotations
 
-from sent.sip.transaction.machine import Action, Input, Machine, State
+from typing import ClassVar
+
+from sent.sip.transaction.machine import Action, Input, Machine, State, Table
 
 _TIMED_OUT = (State.TERMINATED, (Action.STOP_TIMERS, Action.TELL_TIMEOUT, Action.END))
 _BROKEN = (State.TERMINATED, (Action.STOP_TIMERS, Action.TELL_TRANSPORT_ERROR, Action.END))
@@ -18,7 +20,7 @@ _FINAL = (State.COMPLETED, (Action.STOP_TIMERS, Action.ARM_K, Action.PASS_UP))
 
 class ClientNonInvite(Machine):
     __slots__ = ()
-    TABLE = {
+    TABLE: ClassVar[Table] = {
         (State.NEW, Input.START): (State.TRYING, (Action.SEND, Action.ARM_E, Action.ARM_F)),
         # §17.1.2.2
         (State.TRYING, Input.TIMER_E): (State.TRYING, (Action.SEND, Action.ARM_E)),

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from sent.sip.config import AgentConfig, Trace
 from sent.sip.flow import Flow, Send, Target
+from sent.sip.header_values import parse_via
+from sent.sip.headers import Headers
 from sent.sip.message import Message, Request, Response
 from sent.sip.timers import Timers
 from sent.sip.transaction.client import ClientTransaction, ClientUser
@@ -20,6 +22,9 @@ MAGIC_COOKIE = "z9hG4bK"
 class TransactionUser(Protocol):
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
         """A new request, once. Must be answered through the transaction."""
+
+    def on_overload(self, request: Request, flow: Flow, now: float) -> None:
+        """A new request for which there is no room. Nothing is kept of it."""
 
     def on_ack(self, ack: Request, flow: Flow, now: float) -> None:
         """An ACK that belongs to no INVITE that was refused: one for a 2xx."""
@@ -108,7 +113,10 @@ class Transactions:
             self.counters["requests_retransmitted"] += 1
             known.retransmission(now)
             return
-        transaction = ServerTransaction(self, key, request, flow, response_target(request, flow))
+        if len(self) >= self.config.max_transactions and request.to.tag is None:
+            self.user.on_overload(request, flow, now)
+            return
+        transaction = ServerTransaction(self, key, request, flow, response_target(request.headers, flow))
         self.servers[key] = transaction
         transaction.start(now)
 
@@ -180,10 +188,13 @@ def server_key(request: Request) -> ServerKey:
     )
 
 
-def response_target(request: Request, flow: Flow) -> Target:
-    """RFC 3261 §18.2.2 and RFC 3581 §4. ``maddr`` is not obeyed: it would let anybody aim our answers at a third party."""
+def response_target(headers: Headers, flow: Flow) -> Target:
+    """RFC 3261 §18.2.2 and RFC 3581 §4, for a request whose Via is completed.
+
+    ``maddr`` is not obeyed: it would let anybody aim our answers at a third party.
+    """
     if flow.transport != "UDP":
         return Target(flow.transport, flow.remote[0], flow.remote[1], flow.local, flow=flow)
-    via = request.top_via
+    via = parse_via(headers.get_all("Via")[0])
     port = flow.remote[1] if via.wants_rport else via.port or 5060
     return Target("UDP", flow.remote[0], port, flow.local, flow=flow)

@@ -19,7 +19,7 @@ ServerKey = tuple[str, ...]
 
 
 class ServerTransaction:
-    """``on_timeout`` is called when the peer never acknowledged a refusal, or when we never answered."""
+    """``on_cancel`` is called with a CANCEL for it; ``to_tag`` is the tag of all our answers, where the To has none."""
 
     __slots__ = (
         "_data",
@@ -32,8 +32,9 @@ class ServerTransaction:
         "key",
         "machine",
         "merge_key",
-        "on_timeout",
+        "on_cancel",
         "request",
+        "to_tag",
     )
 
     def __init__(self, layer: Transactions, key: ServerKey, request: Request, flow: Flow, target: Target) -> None:
@@ -42,7 +43,8 @@ class ServerTransaction:
         self.flow = flow
         self.machine: Machine = ServerInvite() if request.method == "INVITE" else ServerNonInvite()
         self.merge_key: tuple[str, ...] | None = None
-        self.on_timeout: Callable[[float], None] | None = None
+        self.on_cancel: Callable[[Request, float], None] | None = None
+        self.to_tag: str | None = None
         self._layer = layer
         self._target = target
         self._last: Response | None = None
@@ -104,8 +106,7 @@ class ServerTransaction:
             case Action.ARM_L:
                 self._arm(Input.TIMER_L, now + config.give_up)
             case Action.TELL_TIMEOUT:
-                if self.on_timeout is not None:
-                    self.on_timeout(now)
+                self._layer.counters["server_transactions_timed_out"] += 1
             case Action.END:
                 self._stop_timers()
                 self._layer.server_ended(self)

@@ -13,12 +13,14 @@ PROCEEDING has no time limit here; the session that sits on top has one.
 
 from __future__ import annotations
 
-from sent.sip.transaction.machine import Action, Input, Machine, State
+from typing import ClassVar
+
+from sent.sip.transaction.machine import Action, Input, Machine, State, Table
 
 
 class ServerInvite(Machine):
     __slots__ = ()
-    TABLE = {
+    TABLE: ClassVar[Table] = {
         (State.NEW, Input.START): (State.PROCEEDING, (Action.ARM_TRYING, Action.PASS_UP)),
         # §17.2.1
         (State.PROCEEDING, Input.TRYING_DUE): (State.PROCEEDING, (Action.SEND_TRYING,)),

@@ -10,7 +10,9 @@ One addition: a request that nobody answers within 64*T1 is ABANDONED; its sende
 
 from __future__ import annotations
 
-from sent.sip.transaction.machine import Action, Input, Machine, State
+from typing import ClassVar
+
+from sent.sip.transaction.machine import Action, Input, Machine, State, Table
 
 _FINAL = (State.COMPLETED, (Action.STOP_TIMERS, Action.SEND, Action.ARM_J))
 _ABANDONED = (State.TERMINATED, (Action.STOP_TIMERS, Action.TELL_TIMEOUT, Action.END))
@@ -18,7 +20,7 @@ _ABANDONED = (State.TERMINATED, (Action.STOP_TIMERS, Action.TELL_TIMEOUT, Action
 
 class ServerNonInvite(Machine):
     __slots__ = ()
-    TABLE = {
+    TABLE: ClassVar[Table] = {
         (State.NEW, Input.START): (State.TRYING, (Action.ARM_ABANDONED, Action.PASS_UP)),
         # §17.2.2
         (State.TRYING, Input.RETRANSMISSION): (State.TRYING, ()),
