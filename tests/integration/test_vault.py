@@ -166,6 +166,8 @@ async def test_no_key_is_in_the_audit_log(database, owner_dsn, vault):
     await sealed_in(database, vault, organization)
     ((_, _, wrapped),) = keys_of(owner_dsn, organization)
     async with database.transaction(organization, WHO) as conn:
-        rows = await (await conn.execute("SELECT delta::text FROM audit WHERE subject = 'organization_keys'")).fetchall()
+        rows = await (
+            await conn.execute("SELECT delta::text FROM audit WHERE subject = 'organization_keys'")
+        ).fetchall()
     assert len(rows) == 1
     assert bytes(wrapped).hex() not in rows[0][0]

@@ -614,15 +614,15 @@ CREATE TRIGGER procrastinate_trigger_delete_jobs_v1
     FOR EACH ROW EXECUTE PROCEDURE procrastinate_unlink_periodic_defers_v1();
 -- <<< procrastinate
 
-CREATE FUNCTION jobs.defer(task text, args jsonb, run_at timestamptz, lock text, queueing_lock text) RETURNS bigint
+CREATE FUNCTION jobs.defer(task text, args jsonb, run_at timestamptz, lock text) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = jobs, pg_catalog, pg_temp AS $$
   SELECT (procrastinate_defer_jobs_v1(ARRAY[
-    ROW('default', task, 0, lock, queueing_lock, args, run_at)::procrastinate_job_to_defer_v1
+    ROW('default', task, 0, lock, NULL, args, run_at)::procrastinate_job_to_defer_v1
   ]))[1]
 $$;
 
 GRANT USAGE ON SCHEMA jobs TO sent_app, sent_system;
-GRANT EXECUTE ON FUNCTION jobs.defer(text, jsonb, timestamptz, text, text) TO sent_app, sent_system;
+GRANT EXECUTE ON FUNCTION jobs.defer(text, jsonb, timestamptz, text) TO sent_app, sent_system;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA jobs TO sent_system;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA jobs TO sent_system;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA jobs TO sent_system;
