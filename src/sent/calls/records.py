@@ -13,8 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from itertools import batched
+from itertools import islice
 from uuid import UUID
 
 import structlog
@@ -49,6 +48,10 @@ class RecordWriter:
 
     def put(self, record: CallRecord) -> None:
         waiting = self._waiting.get(record.id)
+        if waiting is None and len(self._waiting) >= 2 * self._max:
+            self.counters["lost"] += 1
+            log.error("calls.records_lost", records=1, remedy="the disk is slower than the calls; look at its health")
+            return
         if waiting is None or waiting.version < record.version:
             self._waiting[record.id] = record
         self._idle.clear()
@@ -67,17 +70,18 @@ class RecordWriter:
         failures = 0
         while True:
             try:
+                await self._spill_overflow()
                 if self._replay_due:
                     await self._replay()
                 if self._waiting:
                     await self._write(self._take())
                 failures = 0
-            except Unavailable as error:
+            except (Unavailable, OSError) as error:
                 pause = _BACK_OFF[min(failures, len(_BACK_OFF) - 1)]
                 failures += 1
                 self.counters["retries"] += 1
                 if failures == 1 or pause == _BACK_OFF[-1]:
-                    log.warning("calls.records_wait", waiting=len(self._waiting), retry_s=pause, why=error.message)
+                    log.warning("calls.records_wait", waiting=len(self._waiting), retry_s=pause, why=str(error))
                 await self._spill_overflow()
                 await asyncio.sleep(pause)
                 continue
@@ -103,7 +107,7 @@ class RecordWriter:
         """The oldest that wait, of one organization; they keep waiting until they are written."""
         first = next(iter(self._waiting.values()))
         mine = (r for r in self._waiting.values() if r.organization_id == first.organization_id)
-        return [record for record, _ in zip(mine, range(BATCH), strict=False)]
+        return list(islice(mine, BATCH))
 
     async def _write(self, records: Sequence[CallRecord]) -> None:
         await self._store_or_refuse(records)
@@ -136,7 +140,7 @@ class RecordWriter:
         if over <= 0:
             return
         count = over + self._max // _SPILL_SHARE
-        oldest = [record for record, _ in zip(self._waiting.values(), range(count), strict=False)]
+        oldest = list(islice(self._waiting.values(), count))
         await self._to_file(oldest)
         for record in oldest:
             if self._waiting.get(record.id) is record:
@@ -158,7 +162,8 @@ class RecordWriter:
         if not await asyncio.to_thread(self._spill.begin_replay):
             self._replay_due = False
             return
-        for batch in await asyncio.to_thread(lambda: list(batched(self._spill.read(), BATCH))):
+        reader = self._spill.read()
+        while batch := await asyncio.to_thread(lambda: list(islice(reader, BATCH))):
             for records in _by_organization(batch):
                 await self._store_or_refuse(records)
                 self.counters["replayed"] += len(records)
@@ -173,7 +178,7 @@ def _by_organization(records: Iterable[CallRecord]) -> Iterable[list[CallRecord]
     for record in records:
         known = newest.get(record.id)
         if known is None or known.version < record.version:
-            newest[record.id] = replace(record)
+            newest[record.id] = record
     groups: dict[UUID, list[CallRecord]] = defaultdict(list)
     for record in newest.values():
         groups[record.organization_id].append(record)

@@ -65,38 +65,41 @@ INSERT INTO call_ladder (id, organization_id, secret_messages, omitted)
 VALUES (%(id)s, %(organization_id)s, %(messages)s, %(omitted)s)
 ON CONFLICT (id) DO NOTHING"""
 
+LAST_LIFE_SQL: LiteralString = """
+SELECT renewed_at FROM node_leases WHERE id = %(id)s"""
+
 RENEW_LEASE_SQL: LiteralString = """
+WITH before AS (SELECT expires_at FROM node_leases WHERE id = %(id)s)
 INSERT INTO node_leases AS mine (id, host, started_at, renewed_at, expires_at)
 VALUES (%(id)s, %(host)s, now(), now(), now() + make_interval(secs => %(seconds)s))
 ON CONFLICT (id) DO UPDATE SET host = excluded.host, renewed_at = now(), expires_at = excluded.expires_at
-RETURNING mine.expires_at"""
-
-LEASE_LAPSED_SQL: LiteralString = """
-SELECT expires_at < now() FROM node_leases WHERE id = %(id)s"""
+RETURNING coalesce((SELECT expires_at FROM before) < now(), false) AS had_lapsed"""
 
 GIVE_UP_LEASE_SQL: LiteralString = """
-DELETE FROM node_leases WHERE id = %(id)s"""
+UPDATE node_leases SET renewed_at = now(), expires_at = now() WHERE id = %(id)s"""
 
 CLOSE_OWN_SQL: LiteralString = """
 UPDATE calls SET
   state = 'ended', end_code = 'interrupted', end_by = 'system', end_blame = 'us', end_words = %(words)s,
   disposition = CASE WHEN answered_at IS NULL THEN 'failed' ELSE 'answered' END,
-  ended_at = greatest(
-    started_at, answered_at, (SELECT l.renewed_at FROM node_leases l WHERE l.id = calls.node_id)),
-  states = states || jsonb_build_array(jsonb_build_object('state', 'ended', 'at', now()))
-WHERE node_id = %(node_id)s AND ended_at IS NULL AND NOT (id = ANY(%(alive)s))
+  ended_at = greatest(started_at, answered_at, %(last_life)s::timestamptz),
+  states = states || jsonb_build_array(
+    jsonb_build_object('state', 'ended', 'at', greatest(started_at, answered_at, %(last_life)s::timestamptz)))
+WHERE node_id = %(node_id)s AND ended_at IS NULL AND started_at < %(process_start)s
 RETURNING id"""
 
 CLOSE_LAPSED_SQL: LiteralString = """
+WITH lapsed AS (
+  SELECT c.id, greatest(c.started_at, c.answered_at, l.renewed_at) AS last_life
+  FROM calls c LEFT JOIN node_leases l ON l.id = c.node_id
+  WHERE c.node_id <> %(node_id)s AND c.ended_at IS NULL AND (l.id IS NULL OR l.expires_at < now()))
 UPDATE calls SET
   state = 'ended', end_code = 'interrupted', end_by = 'system', end_blame = 'us', end_words = %(words)s,
   disposition = CASE WHEN answered_at IS NULL THEN 'failed' ELSE 'answered' END,
-  ended_at = greatest(
-    started_at, answered_at, (SELECT l.renewed_at FROM node_leases l WHERE l.id = calls.node_id)),
-  states = states || jsonb_build_array(jsonb_build_object('state', 'ended', 'at', now()))
-WHERE node_id <> %(node_id)s AND ended_at IS NULL
-  AND NOT EXISTS (SELECT FROM node_leases l WHERE l.id = calls.node_id AND l.expires_at >= now())
-RETURNING id"""
+  ended_at = lapsed.last_life,
+  states = states || jsonb_build_array(jsonb_build_object('state', 'ended', 'at', lapsed.last_life))
+FROM lapsed WHERE lapsed.id = calls.id AND calls.ended_at IS NULL
+RETURNING calls.id"""
 
 CLOSE_LEGS_SQL: LiteralString = """
 UPDATE call_legs SET state = 'ended', ended_at = c.ended_at, end_code = 'interrupted', end_by = 'system',
