@@ -1,0 +1,134 @@
+//! SRTP and SRTCP keyed by SDES (RFC 3711, RFC 4568, RFC 6188), over `rtc-srtp`.
+//!
+//! What is added here: a bound on the sources of one key. `rtc-srtp` keeps a state for each SSRC that it is shown,
+//! before the packet is authenticated, so a stranger could make it grow. Unknown sources are therefore tried on a
+//! second context that is thrown away after some failures; only authenticated ones reach the lasting context.
+
+use rtc_srtp::context::Context;
+use rtc_srtp::crypto::providers::RingProvider;
+use rtc_srtp::crypto::RTCCryptoProvider;
+use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
+use rtc_srtp::protection_profile::ProtectionProfile;
+
+use crate::ids::Ssrc;
+use crate::rtp;
+
+/// Sources that one key may see over the life of a leg (a source changes with every transfer or hold, not per packet).
+const MAX_SOURCES: usize = 64;
+/// Failures after which the context for unknown sources is made anew.
+const MAX_PROBES: u32 = 256;
+/// RFC 3711 §3.3.2 asks for at least 64.
+const REPLAY_WINDOW: usize = 128;
+
+/// SDES crypto suites (RFC 4568 §6.2, RFC 6188 §3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SrtpSuite {
+    AesCm128HmacSha1_80,
+    AesCm128HmacSha1_32,
+    AesCm256HmacSha1_80,
+}
+
+impl SrtpSuite {
+    /// The suite by its name in SDP.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "AES_CM_128_HMAC_SHA1_80" => Some(Self::AesCm128HmacSha1_80),
+            "AES_CM_128_HMAC_SHA1_32" => Some(Self::AesCm128HmacSha1_32),
+            "AES_256_CM_HMAC_SHA1_80" => Some(Self::AesCm256HmacSha1_80),
+            _ => None,
+        }
+    }
+
+    fn profile(self) -> ProtectionProfile {
+        match self {
+            Self::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+            Self::AesCm128HmacSha1_32 => ProtectionProfile::Aes128CmHmacSha1_32,
+            Self::AesCm256HmacSha1_80 => ProtectionProfile::Aes256CmHmacSha1_80,
+        }
+    }
+
+    /// Octets of master key and salt together: 30 or 46.
+    #[must_use]
+    pub fn key_salt_len(self) -> usize {
+        self.profile().key_len() + self.profile().salt_len()
+    }
+}
+
+/// A master key with its salt behind it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SrtpKey {
+    suite: SrtpSuite,
+    key_salt: Vec<u8>,
+}
+
+impl core::fmt::Debug for SrtpKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "SrtpKey({:?}, …)", self.suite)
+    }
+}
+
+/// Why a packet or a key was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SrtpError {
+    /// The key has another length than its suite asks for.
+    KeyLength { expected: usize, got: usize },
+    /// Not authentic, replayed, too short, or from more sources than one key may have.
+    Refused,
+}
+
+impl core::fmt::Display for SrtpError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::KeyLength { expected, got } => {
+                write!(
+                    f,
+                    "SRTP key and salt are {got} octets, the suite needs {expected}"
+                )
+            }
+            Self::Refused => f.write_str("SRTP packet is not authentic or was seen before"),
+        }
+    }
+}
+
+impl std::error::Error for SrtpError {}
+
+impl SrtpKey {
+    /// # Errors
+    /// `KeyLength` when `key_salt` does not fit the suite.
+    pub fn new(suite: SrtpSuite, key_salt: &[u8]) -> Result<Self, SrtpError> {
+        let expected = suite.key_salt_len();
+        if key_salt.len() != expected {
+            return Err(SrtpError::KeyLength {
+                expected,
+                got: key_salt.len(),
+            });
+        }
+        Ok(Self {
+            suite,
+            key_salt: key_salt.to_vec(),
+        })
+    }
+
+    fn context(&self, replay: bool) -> Result<Context, SrtpError> {
+        let profile = self.suite.profile();
+        let (key, salt) = self.key_salt.split_at(profile.key_len());
+        let provider = RingProvider::new();
+        let windows = replay.then(|| {
+            (
+                srtp_replay_protection(REPLAY_WINDOW),
+                srtcp_replay_protection(REPLAY_WINDOW),
+            )
+        });
+        let (rtp_window, rtcp_window) = windows.unzip();
+        Context::new(
+            key,
+            salt,
+            profile,
+            rtp_window,
+            rtcp_window,
+            provider.crypto(),
+        )
+        .map_err(|_| SrtpError::Refused)
+    }
+}
