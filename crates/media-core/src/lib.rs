@@ -4,13 +4,27 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod dtmf;
+pub mod dtmf_send;
+pub mod emodel;
 pub mod event;
 pub mod exchange;
+pub mod g711;
 pub mod ids;
+pub mod latch;
 pub mod playback;
+pub mod plc;
+pub mod random;
+pub mod reception;
+pub mod resample;
+pub mod rtcp;
 pub mod rtp;
+pub mod sequence;
 pub mod settings;
 pub mod srtp;
 pub mod stats;
 pub mod stream_buffer;
+pub mod testing;
 pub mod time;
+pub mod tone;
+pub mod wav;
