@@ -13,14 +13,17 @@ pub enum Counter {
     /// Datagrams too long to be RTP over any usual network; dropped unread.
     Oversized,
     Wakeups,
+    /// Bugs that were survived; each has printed where it happened.
+    Panics,
 }
 
-const ALL: [(Counter, &str); 5] = [
+const ALL: [(Counter, &str); 6] = [
     (Counter::Received, "received"),
     (Counter::SendRefused, "send_refused"),
     (Counter::SendFailed, "send_failed"),
     (Counter::Oversized, "oversized"),
     (Counter::Wakeups, "wakeups"),
+    (Counter::Panics, "panics"),
 ];
 
 /// One set per thread, so that counting shares no cache line between them.

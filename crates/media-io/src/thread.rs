@@ -5,6 +5,7 @@
 //! is the latency that a relay adds at most (bar lateness).
 
 use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -159,19 +160,27 @@ impl Worker {
         prefer_this_thread();
         while self.running {
             let woken = Instant::now();
-            self.outbox.counters.add(Counter::Wakeups);
             bell.answer();
-            while let Ok(job) = jobs.try_recv() {
-                job(&mut self);
-            }
-            self.receive_all();
-            let now = self.clock.now();
-            if self.exchange.next_timer().is_some_and(|due| due <= now) {
-                self.exchange.handle_timer(now, &mut self.outbox);
+            // A bug that one packet or job brings out must not end the other calls of this thread.
+            if catch_unwind(AssertUnwindSafe(|| self.turn(jobs))).is_err() {
+                self.outbox.counters.add(Counter::Panics);
             }
             if self.running {
                 self.rest(woken + PERIOD, bell, lateness);
             }
+        }
+    }
+
+    /// All that is due now: jobs, packets, timers.
+    fn turn(&mut self, jobs: &Receiver<Job>) {
+        self.outbox.counters.add(Counter::Wakeups);
+        while let Ok(job) = jobs.try_recv() {
+            job(self);
+        }
+        self.receive_all();
+        let now = self.clock.now();
+        if self.exchange.next_timer().is_some_and(|due| due <= now) {
+            self.exchange.handle_timer(now, &mut self.outbox);
         }
     }
 
