@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sent.sdp.crypto import Crypto
-from sent.sdp.description import Direction, SessionDescription
+from sent.sdp.description import UNSPECIFIED, Direction, SessionDescription
 from sent.sdp.formats import Format
 
 
@@ -25,7 +25,8 @@ class Capabilities:
 
     ``codecs`` are in order of preference, with the payload types that we would like for them (the peer's are taken
     where it offers first); ``fmtp`` is what we want to receive. ``address`` is the one to advertise. ``cryptos``
-    holds one fresh key per suite that we can do, best first, and stays the same as long as the leg lives.
+    holds one fresh key per suite that we can do, best first, and stays the same as long as the leg lives. An address
+    that nobody can send to, or no codec, is a ``ValueError``: to the peer it would mean hold.
     """
 
     address: str
@@ -41,6 +42,10 @@ class Capabilities:
     packet_ms: int = 20
     encryption: Encryption = Encryption.NEVER
     cryptos: tuple[Crypto, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.address in UNSPECIFIED or not self.codecs:
+            raise ValueError("an address that peers can reach and at least one codec are needed")
 
 
 @dataclass(frozen=True, slots=True)
