@@ -135,7 +135,7 @@ class Credentials:
 
 
 def parse_credentials(text: str) -> Credentials | None:
-    """None for another scheme than Digest: such a header counts as absent (RFC 4475 §3.3.10).
+    """None for another scheme than Digest: such a header counts as absent (RFC 4475 §3.3.7).
 
     Raises `RemoteProtocolError` where a parameter that must be there is missing or malformed.
     """
