@@ -136,7 +136,7 @@ class Session:
 
     def ask_for_offer(self, now: float) -> bool:
         """A re-INVITE without SDP. Its 2xx brings an offer (`Offered`, ``INVITE``) whose answer goes into the ACK.
-        False while another exchange is under way."""
+        Queued like `offer`."""
         return False if self.ended else self.offers.ask(now)
 
     def answer_offer(self, sdp: bytes, now: float, *, headers: Headers = ()) -> bool:
