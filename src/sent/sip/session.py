@@ -73,6 +73,12 @@ class Session:
     def outgoing(self) -> bool:
         return self.uac is not None
 
+    @property
+    def early_exchange_done(self) -> bool:
+        """The first offer has its answer before the call has (RFC 3262): only then may UPDATE bring another."""
+        part = self.uac or self.uas
+        return part is not None and part.negotiated
+
     # ---- commands: the first INVITE
 
     def progress(

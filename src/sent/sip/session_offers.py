@@ -48,7 +48,7 @@ class Offers:
             return
         sdp, method = self._queued
         if session.state is SessionState.EARLY:
-            if "UPDATE" not in session.dialog.peer_allow or session.remote_sdp is None or sdp is None:
+            if "UPDATE" not in session.dialog.peer_allow or not session.early_exchange_done or sdp is None:
                 return  # nothing may be offered yet; after the answer it is a re-INVITE
             method = "UPDATE"
         elif session.state is not SessionState.CONFIRMED:
