@@ -5,10 +5,11 @@ import contextlib
 import os
 import stat
 import wave
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from sent.infra.db import Actor
@@ -28,6 +29,7 @@ from sent.recordings.recorder import INTERRUPTED
 from sent.recordings.retention import ExpireRecordings
 from sent.recordings.spool import Spool
 from sent.recordings.storing import NO_FILE, StoreRecording, store_key
+from sent.recordings.sweeping import SweepSpool
 
 pytestmark = pytest.mark.database
 MASTER = MasterKeys((b"m" * 32,), "test")
@@ -69,7 +71,8 @@ class House:
         self.recorder = Recorder(self.spool, database, self.vault, self.jobs, self.metrics, keep=keep)
         self.storing = StoreRecording(self.spool, self.store, database, self.vault, PlainReader, self.metrics)
         self.expiring = ExpireRecordings(database, self.store)
-        recording_jobs.register(self.jobs, self.storing, self.expiring)
+        self.sweeping = SweepSpool(database, self.jobs, now=lambda: datetime.now(UTC) + timedelta(hours=5))
+        recording_jobs.register(self.jobs, self.storing, self.expiring, self.sweeping)
         self.exports = Exports(database, self.vault, self.store, PlainReader, spool=self.spool)
 
     @contextlib.asynccontextmanager
@@ -264,6 +267,22 @@ async def test_an_unreadable_file_is_kept_and_flagged(house, organization):
     assert row.state is RecordingState.FAILED
     assert "cannot be read" in row.error
     assert await house.store.get(row.store_key) == b"nonsense"
+
+
+async def test_what_no_job_moved_is_asked_for_again(house, organization, owner_dsn):
+    async with house.running():
+        ticket = await house.record(organization)
+    with psycopg.connect(owner_dsn) as conn:
+        conn.execute("TRUNCATE jobs.procrastinate_jobs CASCADE")  # its own job gave up
+    await SweepSpool(house.database, house.jobs)()  # too young
+    await house.sweeping()
+    with psycopg.connect(owner_dsn) as conn:
+        jobs = conn.execute(
+            "SELECT task_name, args FROM jobs.procrastinate_jobs WHERE args ->> 'recording_id' = %s", (str(ticket.id),)
+        ).fetchall()
+    assert jobs == [
+        ("recordings.store", {"recording_id": str(ticket.id), "organization_id": str(organization)}),
+    ]
 
 
 async def test_a_job_for_what_is_not_there_gives_up(house, organization):

@@ -200,9 +200,14 @@ class Recorder:
                 return
             expires_at = entry.ended_at + self._keep if self._keep else None
             if await repository.finish(conn, ticket.id, entry.ended_at, entry.error, expires_at):
-                args = {"recording_id": str(ticket.id), "organization_id": str(ticket.organization_id)}
-                await self._jobs.defer(conn, STORE_JOB, args, lock=f"recording {ticket.id}")
+                await defer_store(self._jobs, conn, ticket.id, ticket.organization_id)
 
     async def _insert(self, conn: Connection, ticket: RecordingTicket) -> None:
         sealed = await self._vault.seal(conn, ticket.organization_id, key_context(ticket.id), ticket.key)
         await repository.insert(conn, ticket.id, ticket.organization_id, ticket.call_id, ticket.started_at, sealed)
+
+
+async def defer_store(jobs: Jobs, conn: Connection, recording_id: UUID, organization_id: UUID) -> None:
+    """Have a finished recording moved to the file store, once ``conn``'s transaction has committed."""
+    args = {"recording_id": str(recording_id), "organization_id": str(organization_id)}
+    await jobs.defer(conn, STORE_JOB, args, lock=f"recording {recording_id}")

@@ -55,6 +55,12 @@ FAILED_SQL: LiteralString = """
     WHERE id = %(id)s AND state = 'spooled'
 """
 
+SPOOLED_SQL: LiteralString = """
+    SELECT id, organization_id, store_key FROM recordings
+    WHERE state = 'spooled' AND ended_at < %(before)s AND id > %(after)s
+    ORDER BY id LIMIT %(limit)s
+"""
+
 DUE_SQL: LiteralString = """
     SELECT id, organization_id, store_key FROM recordings
     WHERE id > %(after)s
@@ -73,7 +79,7 @@ FILE_DELETED_SQL: LiteralString = """
 
 
 @dataclass(frozen=True, slots=True)
-class DueRow:
+class FileRow:
     id: UUID
     organization_id: UUID
     store_key: str | None
@@ -142,8 +148,14 @@ async def failed(
     await conn.execute(FAILED_SQL, {"id": recording_id, "error": error, "store_key": store_key, "octets": octets})
 
 
-async def due(conn: Connection, after: UUID, limit: int) -> list[DueRow]:
-    async with conn.cursor(row_factory=class_row(DueRow)) as cursor:
+async def spooled(conn: Connection, before: datetime, after: UUID, limit: int) -> list[FileRow]:
+    async with conn.cursor(row_factory=class_row(FileRow)) as cursor:
+        await cursor.execute(SPOOLED_SQL, {"before": before, "after": after, "limit": limit})
+        return await cursor.fetchall()
+
+
+async def due(conn: Connection, after: UUID, limit: int) -> list[FileRow]:
+    async with conn.cursor(row_factory=class_row(FileRow)) as cursor:
         await cursor.execute(DUE_SQL, {"after": after, "limit": limit})
         return await cursor.fetchall()
 

@@ -37,7 +37,7 @@ class ExpireRecordings:
                 return
             after = rows[-1].id
 
-    async def _destroy(self, row: repository.DueRow) -> None:
+    async def _destroy(self, row: repository.FileRow) -> None:
         try:
             async with self._database.transaction(row.organization_id, _ACTOR) as conn:
                 await repository.expire(conn, row.id)
