@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_bytes
+from typing import Protocol
 from uuid import UUID
 
 from psycopg import OperationalError
@@ -32,6 +33,13 @@ INTERRUPTED = "SENT stopped while it was recording. It is kept up to there."
 _ACTOR = Actor("system", "recorder")
 _MAX_PENDING = 10_000
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 10.0
+
+
+class Ticket(Protocol):
+    """All that `Recorder.finish` asks of a ticket."""
+
+    @property
+    def id(self) -> UUID: ...
 
 
 class Recorder:
@@ -58,6 +66,7 @@ class Recorder:
         self._metrics = metrics
         self._keep = keep
         self._now = now
+        self._running: dict[UUID, RecordingTicket] = {}
         self._pending: dict[UUID, SpoolEntry] = {}
         self._work = asyncio.Event()
         self._rescan = False
@@ -76,12 +85,18 @@ class Recorder:
             log.error("recordings.refused", call_id=str(call_id), code=refused.code, error=refused.message)
             raise
         self._metrics.recordings.of(outcome="started").inc()
+        self._running[recording_id] = ticket
         self._put(entry)
         return ticket
 
-    async def finish(self, ticket: RecordingTicket, error: str | None) -> None:
-        """The engine has closed the file. ``error`` says why it ended early. Never raises for a full disk."""
-        entry = SpoolEntry(ticket, self._spool.owner, self._now(), error)
+    async def finish(self, ticket: Ticket, error: str | None) -> None:
+        """The engine has closed the file. ``error`` says why it ended early. Never raises for a full disk; the
+        second time does nothing.
+        """
+        begun = self._running.pop(ticket.id, None)
+        if begun is None:
+            return
+        entry = SpoolEntry(begun, self._spool.owner, self._now(), error)
         try:
             await asyncio.to_thread(self._spool.write, entry)
         except OSError as failure:
