@@ -1,4 +1,4 @@
-"""A small world for whole calls on virtual time: a loop without waiting, an engine that writes down, scripted phones."""
+"""A small world for calls on virtual time: a loop that never waits, an engine that takes notes, scripted phones."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (it is handed on, as an executor does)
             future.set_exception(error)
         return future
 
@@ -461,7 +461,7 @@ class World:
     async def finished(self, call_id: UUID, within: float = 40_000.0) -> CallRecord:
         """Wait for the call's end; checks that nothing leaked."""
         async with asyncio.timeout(within):
-            while self.registry.get(call_id, ORGANIZATION) is not None:
+            while self.registry.get(call_id, ORGANIZATION) is not None:  # noqa: ASYNC110 (virtual time)
                 await asyncio.sleep(0.5)
         assert not self.engine.open, "media legs leaked"
         assert not self.engine.recordings, "a recording was left open"

@@ -1,4 +1,4 @@
-"""Whole calls on virtual time to what SENT answers itself, and how the registry starts, limits, ends and drains calls."""
+"""Calls to what SENT answers itself, and how the registry starts, limits, ends and drains calls. Virtual time."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def test_gather_merges_legs_by_time_and_strikes_credentials_out():
     ladder = gather(
         Port(a=([message(1, "a", False, secret)], 2), b=([message(0, "b", True, "first")], 0)), ["a", "b", "", "a"]
     )
-    assert [m.text for m in ladder.messages][0] == "first"
+    assert ladder.messages[0].text == "first"
     text = ladder.messages[1].text
     assert ladder.omitted == 2
     for word in ("0123abc", "456def", "c2VjcmV0", "username", "\0"):
