@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import wave
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_a_tone_with_its_cadence(engine: MediaEngine, connect: Connect) -> None:
     assert pauses
     for _, length in pauses[:-1]:
         assert abs(length - 100) <= 20
-    for (one, _), (other, _) in zip(pauses, pauses[1:], strict=False):
+    for (one, _), (other, _) in pairwise(pauses):
         assert abs(other - one - 300) <= 20
 
 
@@ -99,9 +100,6 @@ def test_a_played_stream_is_one_stream_to_the_phone(engine: MediaEngine, connect
     assert len({packet.ssrc for packet in alice.received}) == 1
     sequence = [packet.sequence for packet in alice.received]
     assert sequence == [(sequence[0] + n) & 0xFFFF for n in range(len(sequence))]
-    steps = [
-        (later.timestamp - earlier.timestamp) & 0xFFFFFFFF
-        for earlier, later in zip(alice.received, alice.received[1:], strict=False)
-    ]
+    steps = [(later.timestamp - earlier.timestamp) & 0xFFFFFFFF for earlier, later in pairwise(alice.received)]
     assert all(0 < step < 8_000 for step in steps)
     assert level_of(alice.heard()[-1600:]) > -20
