@@ -1,4 +1,4 @@
-"""Errors of the SIP and SDP cores; each blames a side.
+"""Errors of the SIP core; each blames a side.
 
 SipError
 ├── RemoteProtocolError   the peer sent something illegal; carries the status to answer with
