@@ -35,7 +35,7 @@ _MAX_WAITING = 200
 _RECONNECT_S = 2.0
 _SUPERVISION_S = 1.0
 _OPTIONS = (
-    "-c search_path=sent,pg_catalog -c timezone=UTC -c statement_timeout=30s -c lock_timeout=10s"
+    "-c search_path=sent,pg_catalog -c timezone=UTC -c datestyle=ISO -c statement_timeout=30s -c lock_timeout=10s"
     " -c idle_in_transaction_session_timeout=60s"
 )
 
@@ -200,7 +200,7 @@ def prepare(owner_dsn: str) -> str:
                 )
             ensure_group_roles(connection)
             migrate_on(connection, find_migrations())
-            connection.execute("SELECT sent.make_audit_partitions()")
+            connection.execute("SELECT sent.make_audit_partitions(), sent.continue_audit_era()")
             return ensure_server_login(connection, owner_dsn)
     except psycopg.OperationalError as error:
         raise _unavailable(str(error)) from error

@@ -169,3 +169,19 @@ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION sent.make_audit_partitions(integer) TO sent_system;
 SELECT sent.make_audit_partitions();
+
+-- At each start: when transaction numbers are lower than what the log holds, this is a restored dump, and what is
+-- written from now on belongs to a new era; otherwise it would fall among rows that are sealed already.
+CREATE FUNCTION sent.continue_audit_era() RETURNS integer
+LANGUAGE plpgsql SET search_path = sent, pg_catalog, pg_temp AS $$
+DECLARE
+  current_era integer := (SELECT max(e.era) FROM sent.audit_eras e);
+  next_xid    xid8 := pg_snapshot_xmax(pg_current_snapshot());
+BEGIN
+  IF EXISTS (SELECT FROM sent.audit a WHERE a.era = current_era AND a.xid >= next_xid)
+     OR EXISTS (SELECT FROM sent.audit_blocks b WHERE b.era = current_era AND b.to_xid > next_xid) THEN
+    current_era := current_era + 1;
+    INSERT INTO sent.audit_eras (era, first_xid) VALUES (current_era, pg_current_xact_id());
+  END IF;
+  RETURN current_era;
+END $$;
