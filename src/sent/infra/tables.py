@@ -1,6 +1,6 @@
 """The tables of `infra`, by class. A test compares all modules' lists with the catalogue."""
 
-TENANT: tuple[str, ...] = ()
+TENANT: tuple[str, ...] = ("organization_keys",)
 EPHEMERAL: tuple[str, ...] = ()
 PLATFORM: dict[str, str] = {
     "migrations": "what ran on this database; only the owner reads and writes it",

@@ -6,7 +6,7 @@ series grow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -27,4 +27,4 @@ class Family(Generic[M]):
         if labels.keys() != self._allowed.keys():
             raise ValueError(f"This metric has the labels {sorted(self._allowed)}, not {sorted(labels)}.")
         values = {name: value if value in self._allowed[name] else OTHER for name, value in labels.items()}
-        return cast(M, self._metric.labels(**values))
+        return self._metric.labels(**values)
