@@ -85,3 +85,5 @@ class Plan:
     steps: tuple[Step, ...]
     record: bool = False
     """Record once two parties talk."""
+    max_seconds: float = 8 * 3600.0
+    """How long they may talk; then the call is ended as `LIMIT_REACHED`."""

@@ -33,7 +33,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class LegEnded:
-    """Before or after the answer; the last event of a leg."""
+    """Before or after the answer; the last event of a leg.
+
+    Report it before closing the leg's media: the receiver reads the last statistics at that moment, and closes the
+    media leg itself (closing twice does no harm).
+    """
 
     leg_id: UUID
     ending: Ending
@@ -51,6 +55,9 @@ class DigitPressed:
     leg_id: UUID
     digit: str
     duration_ms: int
+    by_signalling: bool = False
+    """It came as a SIP INFO, which the media engine knows nothing of: the runner has it sent to the other side.
+    RFC 4733 digits pass through the engine's bridge and are only reported."""
 
 
 @dataclass(frozen=True, slots=True)
