@@ -28,7 +28,7 @@ from sent.infra.db import Actor, Database
 from sent.kit.errors import BadInput, NotFound
 
 MAX_PAGE = 200
-_PREFIX = re.compile(r"[0-9a-f-]{4,36}")
+_PART = re.compile(r"[0-9a-f-]{4,36}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +100,26 @@ class CallHistory:
         messages = tuple(msgspec.convert(message, LadderMessage) for message in ladder.messages) if ladder else ()
         return CallDetail(call, leg_rows, Ladder(messages, ladder.omitted) if ladder else None)
 
-    async def find(self, organization_id: UUID, actor: Actor, start_of_id: str) -> UUID:
-        """The one call whose id starts so. Raises `NotFound`, and `BadInput` when it is not one id's start."""
-        prefix = start_of_id.strip().lower()
-        if not _PREFIX.fullmatch(prefix):
-            raise BadInput("calls.bad_id", "A call's id is hexadecimal; give at least its first 4 characters.")
+    async def find(self, organization_id: UUID, actor: Actor, part_of_id: str) -> UUID:
+        """The one call whose id starts or ends so (the end is what tells calls of one day apart).
+
+        Raises `NotFound`, and `BadInput` when more than one does.
+        """
+        part = part_of_id.strip().lower()
+        if not _PART.fullmatch(part):
+            raise BadInput(
+                "calls.bad_id", "A call's id is hexadecimal; give at least 4 characters of its start or end."
+            )
         async with (
             self._database.transaction(organization_id, actor) as connection,
             connection.cursor(row_factory=scalar_row) as cursor,
         ):
-            await cursor.execute(FIND_CALL_SQL, {"organization_id": organization_id, "prefix": prefix})
+            await cursor.execute(FIND_CALL_SQL, {"organization_id": organization_id, "part": part})
             found: Sequence[UUID] = await cursor.fetchall()
         if not found:
-            raise NotFound("calls.no_such_call", f"No call's id starts with {prefix}; `sent calls` lists them.")
+            raise NotFound("calls.no_such_call", f"No call's id starts or ends with {part}; `sent calls` lists them.")
         if len(found) > 1:
-            raise BadInput("calls.ambiguous_id", f"More than one call's id starts with {prefix}; give more of it.")
+            raise BadInput(
+                "calls.ambiguous_id", f"More than one call's id starts or ends with {part}; give more of it."
+            )
         return found[0]

@@ -115,7 +115,7 @@ GET_CALL_SQL: LiteralString = "SELECT" + _COLUMNS + "WHERE c.organization_id = %
 
 FIND_CALL_SQL: LiteralString = """
 SELECT id FROM calls
-WHERE organization_id = %(organization_id)s AND id::text LIKE %(prefix)s || '%%'
+WHERE organization_id = %(organization_id)s AND (id::text LIKE %(part)s || '%%' OR id::text LIKE '%%' || %(part)s)
 ORDER BY id DESC LIMIT 2"""
 
 LIST_LEGS_SQL: LiteralString = """

@@ -21,7 +21,7 @@ _MODE = 0o600
 
 
 class Spill:
-    """``calls.jsonl`` in ``folder`` grows; a replay first moves it to ``calls.replay.jsonl``, and deletes that at its end."""
+    """``calls.jsonl`` in ``folder`` grows; a replay renames it to ``calls.replay.jsonl``, deleted at its end."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "calls.jsonl"

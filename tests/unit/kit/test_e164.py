@@ -27,7 +27,9 @@ def test_what_is_dialled_becomes_e164(text: str, region: str, expected: str) -> 
     assert normalise(text, region) == expected
 
 
-@pytest.mark.parametrize("text", ["", "101", "112", "sip:alice@example.com", "+", "12\x0034567", "+49" + "1" * 40, "٠٣٠٩٠١٨٢٠"])
+@pytest.mark.parametrize(
+    "text", ["", "101", "112", "sip:alice@example.com", "+", "12\x0034567", "+49" + "1" * 40, "٠٣٠٩٠١٨٢٠"]
+)
 def test_what_is_no_number_is_none_and_an_error(text: str) -> None:
     assert parse_number(text, "DE") is None
     with pytest.raises(BadInput, match=r"\+<country><number>"):
