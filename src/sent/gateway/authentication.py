@@ -9,12 +9,13 @@ An unknown user name is treated exactly like a wrong password, down to the diges
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from sent.gateway.flood import FloodGuard, Offence, is_scanner
+from sent.identity.models import DeviceCredential, DigestAlgorithm
 from sent.sip.digest import Challenge, Credentials, find_credentials, verify
 from sent.sip.errors import RemoteProtocolError
 from sent.sip.flow import Flow
@@ -26,26 +27,11 @@ _NO_SECRET = "0" * 32
 """Stands for the secret of a user that does not exist; no password hashes to it."""
 
 
-class DeviceCredential(Protocol):
-    """What `identity` knows of a device. ``ha1`` is by algorithm; the best that it has is what the device can do."""
-
-    @property
-    def organization_id(self) -> UUID: ...
-    @property
-    def user_id(self) -> UUID: ...
-    @property
-    def device_id(self) -> UUID: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def ha1(self) -> Mapping[str, str]: ...
-    @property
-    def disabled(self) -> bool: ...
-
-
 class CredentialPort(Protocol):
-    async def lookup(self, sip_username: str) -> DeviceCredential | None:
-        """Raises `Unavailable` while the answer cannot be known."""
+    """`sent.identity.credentials.DeviceCredentials` is one."""
+
+    async def find(self, sip_username: str) -> DeviceCredential | None:
+        """Raises `Unavailable` or `LimitReached` while the answer cannot be known."""
 
 
 class ExtensionPort(Protocol):
@@ -82,7 +68,7 @@ class Denied:
 
 
 class Authentication:
-    """``new_nonce_book`` state lives here; time is an argument. ``realm`` is the one that `identity` made its hashes for."""
+    """``realm`` is the one that `identity` makes its hashes for."""
 
     def __init__(
         self,
@@ -98,21 +84,24 @@ class Authentication:
         self._nonces = nonces
         self._flood = flood
 
-    async def authenticate(self, request: Request, flow: Flow, clock: Callable[[], float]) -> Caller | Challenged | Denied:
-        """Raises `Unavailable` while credentials cannot be looked up, and `RemoteProtocolError` for malformed ones."""
+    async def authenticate(
+        self, request: Request, flow: Flow, clock: Callable[[], float]
+    ) -> Caller | Challenged | Denied:
+        """Raises `Unavailable` or `LimitReached` while credentials cannot be looked up, and `RemoteProtocolError` for
+        malformed ones."""
         if is_scanner(request.headers.get("user-agent") or ""):
             self._flood.offended(flow, Offence.SCANNER, clock())
         values = [*request.headers.get_all("authorization"), *request.headers.get_all("proxy-authorization")]
         given = find_credentials(values, self._realm)
         claimed = given.username if given is not None else _user_of(request.from_.uri)
-        device = await self._credentials.lookup(claimed) if claimed else None
-        algorithm = _algorithm(device)
+        device = await self._credentials.find(claimed) if claimed else None
+        algorithm = device.algorithm if device is not None else DigestAlgorithm.MD5
         now = clock()
         if given is None:
             self._flood.offended(flow, Offence.UNAUTHENTICATED, now)
             return self._challenge(request, algorithm, now)
         secret = device.ha1.get(algorithm, _NO_SECRET) if device is not None else _NO_SECRET
-        proven = verify(given, method=request.method, ha1_hex=secret, algorithm=algorithm, body=request.body)
+        proven = verify(given, method=request.method, ha1_hex=secret, algorithm=algorithm.value, body=request.body)
         if device is None or not proven:
             self._flood.offended(flow, Offence.WRONG_PASSWORD if device else Offence.UNKNOWN_USER, now)
             return self._challenge(request, algorithm, now)
@@ -132,18 +121,13 @@ class Authentication:
         if shown != sip_username and shown not in extensions:
             return Denied(403, "From does not belong to this device.")
         number = shown if shown in extensions else extensions[0] if extensions else sip_username
-        return Caller(device.organization_id, device.user_id, device.device_id, device.name, number, sip_username)
+        return Caller(device.organization_id, device.user_id, device.device_id, device.user_name, number, sip_username)
 
-    def _challenge(self, request: Request, algorithm: str, now: float, *, stale: bool = False) -> Challenged:
-        challenge = str(Challenge(self._realm, self._nonces.issue(now), algorithm, stale=stale))
+    def _challenge(self, request: Request, algorithm: DigestAlgorithm, now: float, *, stale: bool = False) -> Challenged:
+        challenge = str(Challenge(self._realm, self._nonces.issue(now), algorithm.value, stale=stale))
         if request.method == "REGISTER":
             return Challenged(401, ("WWW-Authenticate", challenge))
         return Challenged(407, ("Proxy-Authenticate", challenge))
-
-
-def _algorithm(device: DeviceCredential | None) -> str:
-    """MD5 unless the device is known to do SHA-256: common clients fail on any other challenge."""
-    return "SHA-256" if device is not None and "MD5" not in device.ha1 and "SHA-256" in device.ha1 else "MD5"
 
 
 def _user_of(uri: Uri) -> str:

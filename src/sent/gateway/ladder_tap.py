@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sent.calls.models import LadderMessage
+from sent.sip.config import Trace
+from sent.sip.host import format_host
+from sent.sip.message import Request
 
 MAX_CALLS = 5_000
 MAX_MESSAGES = 200
 MAX_OCTETS = 8_192
-
-
-@dataclass(frozen=True, slots=True)
-class LadderMessage:
-    """``at`` is on the gateway's clock. ``text`` is the message as sent or received, cut to `MAX_OCTETS`."""
-
-    at: float
-    sent: bool
-    transport: str
-    local: str
-    remote: str
-    text: str
 
 
 @dataclass(slots=True)
@@ -34,37 +29,46 @@ class _Ladder:
 
 
 class LadderTap:
-    """Messages by SIP Call-ID. Only Call-IDs that were opened are kept: REGISTER and scanners leave nothing."""
+    """Messages by SIP Call-ID; a `calls.tools.LadderPort`. Give `trace` to `AgentConfig.trace`.
 
-    def __init__(self, max_calls: int = MAX_CALLS, max_messages: int = MAX_MESSAGES) -> None:
+    A Call-ID is kept from its first INVITE, in or out; the oldest gives way when there are too many. What was kept of an
+    INVITE that became no call (a scanner's) goes that way.
+    """
+
+    def __init__(
+        self,
+        max_calls: int = MAX_CALLS,
+        max_messages: int = MAX_MESSAGES,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._wall = wall
         self._max_calls = max_calls
         self._max_messages = max_messages
         self._ladders: OrderedDict[str, _Ladder] = OrderedDict()
 
-    def open(self, call_id: str) -> None:
-        """Keep what belongs to this Call-ID from now on; the oldest open one gives way when there are too many."""
-        self._ladders.setdefault(call_id, _Ladder())
-        while len(self._ladders) > self._max_calls:
-            self._ladders.popitem(last=False)
-
-    def add(self, call_id: str, message: LadderMessage) -> None:
+    def trace(self, trace: Trace) -> None:
+        """Take note of one message in or out."""
+        message = trace.message
+        call_id = message.headers.get("call-id") or ""
         ladder = self._ladders.get(call_id)
         if ladder is None:
-            return
+            if not call_id or not isinstance(message, Request) or message.method != "INVITE":
+                return
+            ladder = self._ladders[call_id] = _Ladder()
+            while len(self._ladders) > self._max_calls:
+                self._ladders.popitem(last=False)
         if len(ladder.messages) >= self._max_messages:
             ladder.left_out += 1
             return
-        ladder.messages.append(message)
+        host, port = trace.peer.remote
+        text = redacted(message.to_bytes()[:MAX_OCTETS].decode("utf-8", "replace"))
+        remote = f"{trace.peer.transport} {format_host(host)}:{port}"
+        ladder.messages.append(LadderMessage(self._wall(), call_id, trace.direction == "out", remote, text))
 
-    def take(self, call_id: str) -> tuple[list[LadderMessage], int]:
+    def take(self, signalling_id: str) -> tuple[list[LadderMessage], int]:
         """The messages of a Call-ID and how many more there were; forgets them."""
-        ladder = self._ladders.pop(call_id, None)
+        ladder = self._ladders.pop(signalling_id, None)
         return (ladder.messages, ladder.left_out) if ladder else ([], 0)
-
-    def peek(self, call_id: str) -> list[LadderMessage]:
-        """The messages so far of a call that still runs."""
-        ladder = self._ladders.get(call_id)
-        return list(ladder.messages) if ladder else []
 
     def __len__(self) -> int:
         return len(self._ladders)
@@ -79,5 +83,5 @@ _SDES_KEY = re.compile(r"(inline:)[^\s|;]+", re.IGNORECASE)
 
 def redacted(text: str) -> str:
     """``text`` of a message with digests and media keys struck out."""
-    text = _SECRET_HEADER.sub(lambda m: f"{m[1]}{m[2]} …", text[:MAX_OCTETS])
+    text = _SECRET_HEADER.sub(lambda m: f"{m[1]}{m[2]} …", text)
     return _SDES_KEY.sub(r"\1…", text)

@@ -32,7 +32,6 @@ from sent.kit.ids import uuid7
 from sent.media.port import MediaEngine, MediaError
 from sent.media.types import Digit, MediaEvent, MediaLegId
 from sent.sdp.errors import NoCommonCodec, SdpError
-from sent.sip.agent import Agent
 from sent.sip.events import (
     Ended,
     InfoReceived,
@@ -44,25 +43,27 @@ from sent.sip.events import (
 )
 from sent.sip.header_extras import parse_reason
 from sent.sip.session import Session
+from sent.transport.port import SipPort
 
 log = structlog.get_logger("sent.gateway")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What every leg works with. ``flush`` sends what the agent has to send, and must be called after each command.
+    """What every leg works with. ``port`` must be touched after each command to the agent or a session.
 
-    ``media_addresses`` gives, for a peer's address, the local address to bind RTP to and the one to advertise. ``host`` names
-    us in Warning.
+    ``media_addresses`` gives, for a peer's address, the local address to bind RTP to and the one to advertise. ``host`` is
+    the name that we go by in From and Warning.
     """
 
-    agent: Agent
-    clock: Callable[[], float]
-    flush: Callable[[], None]
+    port: SipPort
     engine: MediaEngine
     media_events: MediaEvents
     media_addresses: Callable[[str], tuple[str, str]]
-    host: str = "sent.invalid"
+    host: str
+
+    def clock(self) -> float:
+        return self.port.now()
 
 
 class SipLeg:
@@ -84,7 +85,7 @@ class SipLeg:
         self._held = False
         self._digits = DigitFilter()
         self._unsubscribe: Callable[[], None] | None = None
-        self._on_over: list[Callable[[], None]] = []
+        self._on_over: list[Callable[[LegEnded], None]] = []
         self._details = LegDetails()
 
     # -- LegPort --------------------------------------------------------------------------------------------------
@@ -137,11 +138,11 @@ class SipLeg:
             return
         for digit in digits:
             self._session.info(DTMF_RELAY, relay_body(digit), self._line.clock())
-        self._line.flush()
+        self._line.port.touch()
 
     # -- for the server -------------------------------------------------------------------------------------------
 
-    def when_over(self, action: Callable[[], None]) -> None:
+    def when_over(self, action: Callable[[LegEnded], None]) -> None:
         """Call ``action`` once when the leg has ended (limits, counters)."""
         self._on_over.append(action)
 
@@ -190,13 +191,14 @@ class SipLeg:
         if self._over:
             return
         self._over = True
-        self._emit(LegEnded(self._leg_id, ending))
+        ended = LegEnded(self._leg_id, ending)
+        self._emit(ended)
         if self._unsubscribe is not None:
             self._unsubscribe()
         if self._media is not None:
             self._media.close()
         for action in self._on_over:
-            action()
+            action(ended)
 
     # -- media ----------------------------------------------------------------------------------------------------
 
@@ -230,7 +232,7 @@ class SipLeg:
         else:
             self._session.answer_offer(description, now)
             self._renegotiated(before)
-        self._line.flush()
+        self._line.port.touch()
 
     def _offer_answered(self, sdp: bytes) -> None:
         assert self._media is not None
@@ -284,4 +286,4 @@ class SipLeg:
     def _bye(self, ending: Ending) -> None:
         assert self._session is not None
         self._session.bye(self._line.clock(), reason=parse_reason(reason_header(ending)))
-        self._line.flush()
+        self._line.port.touch()

@@ -54,7 +54,7 @@ class IncomingSipLeg(SipLeg):
             self._session.progress(183, now, self._our_sdp, reliable=True)
         else:
             self._session.progress(180, now)
-        self._line.flush()
+        self._line.port.touch()
 
     def answer(self, codecs: Sequence[str] = ()) -> None:
         assert self._session is not None
@@ -63,7 +63,7 @@ class IncomingSipLeg(SipLeg):
         assert self._our_sdp is not None
         self._answered = True
         self._session.answer(self._line.clock(), self._our_sdp)
-        self._line.flush()
+        self._line.port.touch()
 
     def end(self, ending: Ending) -> None:
         assert self._session is not None
@@ -75,7 +75,7 @@ class IncomingSipLeg(SipLeg):
             return
         refusal = answer_for(ending, self._line.host)
         self._session.reject(refusal.status, self._line.clock(), reason=refusal.phrase, headers=refusal.headers)
-        self._line.flush()
+        self._line.port.touch()
 
     def _handle_setup(self, event: SessionEvent) -> None:
         match event:

@@ -19,7 +19,7 @@ from sent.sip.events import Accepted, Failed, Progress, SessionEvent
 from sent.sip.flow import Target
 from sent.sip.header_extras import parse_reason
 from sent.sip.header_values import NameAddr
-from sent.sip.uri import SipUri, Uri
+from sent.sip.uri import Uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Destination:
     encryptions: tuple[Encryption, ...] = (Encryption.NEVER,)
     headers: tuple[tuple[str, str], ...] = ()
     login: Login | None = None
-    contact: str | None = None
+    to: NameAddr | None = None
     symmetric: bool = True
 
 
@@ -72,7 +72,7 @@ class OutgoingSipLeg(SipLeg):
             self._bye(ending)
         else:
             self._session.cancel(self._line.clock(), reason=parse_reason(reason_header(ending)))
-            self._line.flush()
+            self._line.port.touch()
 
     def _call(self) -> None:
         assert self._media is not None
@@ -84,20 +84,20 @@ class OutgoingSipLeg(SipLeg):
             self._finish(self._media_failure(error))
             return
         from_, headers = to.identity(self._caller)
-        self._session = self._line.agent.invite(
+        self._session = self._line.port.agent.invite(
             to.uri,
             from_=from_,
             targets=to.targets,
             now=self._line.clock(),
             offer=offer,
-            contact=to.contact,
+            to=to.to,
             headers=(*to.headers, *headers),
             login=to.login,
         )
         self._session.symmetric = to.symmetric
         self._session.context = self
         self._note(signalling_id=self._session.call_id)
-        self._line.flush()
+        self._line.port.touch()
 
     def _handle_setup(self, event: SessionEvent) -> None:
         match event:
@@ -157,8 +157,3 @@ class OutgoingSipLeg(SipLeg):
         headers = failed.response.headers
         reason, warning = headers.get("reason"), headers.get("warning")
         self._finish(from_response(failed.status, failed.reason, self._side, reason=reason, warning=warning))
-
-
-def show(caller: Party, host: str) -> NameAddr:
-    """From for a phone inside: the caller's number and name, at our own host."""
-    return NameAddr(SipUri("sip", host, caller.number or "anonymous"), caller.name)

@@ -20,7 +20,7 @@ GO_ON_AFTER = frozenset({Blame.CARRIER})
 
 
 def plan_outbound(
-    dialed: str, trunks: Sequence[Trunk], usable: Callable[[UUID], bool], *, record: bool = False
+    dialed: str, caller: Party, trunks: Sequence[Trunk], usable: Callable[[UUID], bool], *, record: bool = False
 ) -> Plan | None:
     """A plan for ``dialed``, or None when it is no number outside (neither ``+`` nor a trunk's prefix).
 
@@ -40,7 +40,7 @@ def plan_outbound(
             closed.append((reason, number))
     if routes:
         callee = _callee(routes[0][1])
-        steps: tuple[Step, ...] = tuple(_ring(trunk, number) for trunk, number in routes)
+        steps: tuple[Step, ...] = tuple(_ring(trunk, number, caller) for trunk, number in routes)
         return Plan(Direction.OUTBOUND, callee, steps, record)
     if closed:
         ending, number = closed[0]
@@ -67,14 +67,16 @@ def _callee(number: OutsideNumber) -> Party:
     return Party(PartyKind.OUTSIDE, number.number)
 
 
-def _ring(trunk: Trunk, number: OutsideNumber) -> Ring:
+def _ring(trunk: Trunk, number: OutsideNumber, caller: Party) -> Ring:
     party = Party(PartyKind.OUTSIDE, number.number, trunk_id=trunk.id)
-    target = TrunkTarget(party, trunk.id, number.number, trunk.caller_id)
+    # Another phone system is shown the extension, a carrier one of its own numbers.
+    shown = trunk.caller_id or (caller.number if number.kind is NumberKind.PRIVATE else trunk.username)
+    target = TrunkTarget(party, trunk.id, number.number, shown)
     return Ring((target,), RING_SECONDS, GO_ON_AFTER)
 
 
-def refuse_unknown_number(number: str) -> Plan:
+def refuse_unknown_number(number: str, trunk: Trunk) -> Plan:
     """An incoming call to a number that no trunk of ours has."""
-    words = f"{number} is not one of the numbers of this trunk."
+    words = f"{number} is not one of the numbers of trunk {trunk.name}. Add it: sent trunk number."
     ending = Ending(EndCode.NOT_FOUND, words, "system", Blame.CALLER, 404)
     return Plan(Direction.INBOUND, Party(PartyKind.OUTSIDE, number), (Refuse(ending),))

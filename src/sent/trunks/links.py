@@ -31,12 +31,13 @@ _UNREGISTER_S = 2.0
 
 @dataclass(slots=True)
 class LinkStatus:
-    """``contact_user`` is the secret name that the carrier calls us by; ``addresses`` those that its name resolved to."""
+    """``contact_user`` is the secret name that the carrier calls us by; ``addresses`` (with ports) what its
+    name resolved to."""
 
     contact_user: str
     registration: RegistrationState = field(default_factory=RegistrationState)
     health: HealthState = field(default_factory=HealthState)
-    addresses: frozenset[str] = frozenset()
+    addresses: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -90,16 +91,15 @@ class TrunkLinks:
         """The trunks that an incoming request may come from; empty: it is no carrier's.
 
         The Contact that only the carrier was told decides. Else its address: one that was configured, or one that the
-        carrier's own name resolves to.
+        carrier's own name resolves to (with its port: phones may share an address with a carrier, as in a demo).
         """
         user = request.uri.user if isinstance(request.uri, SipUri) else None
         for link in self._links.values():
             if user is not None and user == link.status.contact_user:
                 return [link.account]
-        address = flow.remote[0]
-        resolved = [link.account for link in self._links.values() if address in link.status.addresses]
+        resolved = [link.account for link in self._links.values() if flow.remote in link.status.addresses]
         known = {account.trunk.id for account in resolved}
-        return resolved + [a for a in self._directory.calling_from(address) if a.trunk.id not in known]
+        return resolved + [a for a in self._directory.calling_from(flow.remote[0]) if a.trunk.id not in known]
 
     def called(self, trunk_id: UUID, sign: Sign, words: str) -> None:
         """A call through this trunk says something about its health, too."""
@@ -169,7 +169,7 @@ class TrunkLinks:
         targets = await self._resolver.resolve(requests.next_hop(account.trunk))
         if not targets:
             raise NoAnswer(f"{account.trunk.domain} has no address.")
-        status.addresses = frozenset(target.address for target in targets)
+        status.addresses = frozenset(target.remote for target in targets)
         return targets
 
     async def _unregister(self, link: _Link) -> None:

@@ -5,11 +5,12 @@ from uuid import UUID
 from trunk_factory import trunk
 
 from sent.calls.ending import Blame
-from sent.calls.party import Direction
+from sent.calls.party import Direction, Party, PartyKind
 from sent.calls.plan import Refuse, Ring, TrunkTarget
 from sent.trunks.dialplan import plan_outbound
 from sent.trunks.models import TrunkLimits
 
+ALICE = Party(PartyKind.USER, "101", "Alice")
 BACKUP = trunk(id=UUID(int=101), name="Backup", priority=2, outside_prefix="9", caller_id="+493099999999")
 
 
@@ -18,7 +19,7 @@ def up(_: UUID) -> bool:
 
 
 def trunks_tried(dialed: str, *trunks, usable=up) -> list[str]:
-    plan = plan_outbound(dialed, trunks, usable)
+    plan = plan_outbound(dialed, ALICE, trunks, usable)
     assert plan is not None
     targets = [step.targets[0] for step in plan.steps if isinstance(step, Ring)]
     return [f"{t.number} by {t.trunk_id.int} as {t.caller_id}" for t in targets if isinstance(t, TrunkTarget)]
@@ -37,7 +38,7 @@ def test_a_trunk_that_is_down_is_tried_last_but_tried():
 
 
 def test_only_the_carriers_failure_goes_on_to_the_next():
-    plan = plan_outbound("+493023125000", [trunk(), BACKUP], up)
+    plan = plan_outbound("+493023125000", ALICE, [trunk(), BACKUP], up)
     assert plan is not None
     assert plan.direction is Direction.OUTBOUND
     assert plan.callee.number == "+493023125000"
@@ -45,7 +46,7 @@ def test_only_the_carriers_failure_goes_on_to_the_next():
 
 
 def test_a_closed_destination_is_refused_with_words_unless_another_trunk_opens_it():
-    plan = plan_outbound("900442079460000", [trunk()], up)
+    plan = plan_outbound("900442079460000", ALICE, [trunk()], up)
     assert plan is not None
     (step,) = plan.steps
     assert isinstance(step, Refuse)
@@ -55,9 +56,9 @@ def test_a_closed_destination_is_refused_with_words_unless_another_trunk_opens_i
 
 
 def test_extensions_are_none_of_our_business():
-    assert plan_outbound("102", [trunk()], up) is None
-    assert plan_outbound("9", [trunk()], up) is None
-    assert plan_outbound("alice", [trunk()], up) is None
+    assert plan_outbound("102", ALICE, [trunk()], up) is None
+    assert plan_outbound("9", ALICE, [trunk()], up) is None
+    assert plan_outbound("alice", ALICE, [trunk()], up) is None
 
 
 def test_emergency_numbers_need_no_prefix_and_take_one():
@@ -66,8 +67,17 @@ def test_emergency_numbers_need_no_prefix_and_take_one():
 
 
 def test_a_number_outside_without_a_trunk_says_what_to_do():
-    plan = plan_outbound("+493023125000", [trunk(enabled=False)], up)
+    plan = plan_outbound("+493023125000", ALICE, [trunk(enabled=False)], up)
     assert plan is not None
     (step,) = plan.steps
     assert isinstance(step, Refuse)
     assert "sent trunk add" in step.ending.words
+
+
+def test_another_phone_system_gets_digits_as_dialled_and_sees_the_extension():
+    line = trunk(country="", caller_id=None)
+    assert trunks_tried("9200", line) == ["200 by 100 as 101"]
+
+
+def test_without_a_number_of_our_own_the_account_is_shown():
+    assert trunks_tried("+493023125000", trunk(caller_id=None)) == ["+493023125000 by 100 as 4930555"]
