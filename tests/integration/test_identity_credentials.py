@@ -68,7 +68,8 @@ async def phone(identity: Identity, owner: Principal) -> NewSecret:
 
 
 @pytest.fixture
-async def listening(credentials: DeviceCredentials, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+async def listening(credentials: DeviceCredentials, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
+    """Set each time that listening begins."""
     began = asyncio.Event()
     forget_all = credentials.forget_all
 
@@ -80,7 +81,7 @@ async def listening(credentials: DeviceCredentials, monkeypatch: pytest.MonkeyPa
     task = asyncio.create_task(credentials.run())
     async with asyncio.timeout(5):
         await began.wait()
-    yield
+    yield began
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -243,19 +244,7 @@ async def test_a_slow_database_delays_a_known_phone_little(
     await asyncio.gather(*credentials._lookups.values())
 
 
-async def test_listening_begins_again_after_the_connection_was_cut(
-    credentials: DeviceCredentials, listening: None, phone: NewSecret, owner_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await credentials.find(phone.device.sip_username)
-    again = asyncio.Event()
-    forget = credentials.forget
-
-    def forgotten(name: str) -> None:
-        forget(name)
-        again.set()
-
-    monkeypatch.setattr(credentials, "forget", forgotten)
-
+async def test_listening_begins_again_after_the_connection_was_cut(listening: asyncio.Event, owner_dsn: str) -> None:
     def cut() -> None:
         with psycopg.connect(owner_dsn, autocommit=True) as owner:
             row = owner.execute("SELECT role_name FROM sent.server_login").fetchone()
@@ -266,9 +255,10 @@ async def test_listening_begins_again_after_the_connection_was_cut(
                 " WHERE datname = current_database() AND application_name LIKE 'sent listen%'"
             )
 
+    listening.clear()
     await asyncio.to_thread(cut)
     async with asyncio.timeout(5):
-        await again.wait()
+        await listening.wait()
 
 
 def test_a_principal_of_the_command_line_is_an_owner() -> None:

@@ -11,6 +11,7 @@ pub mod event;
 pub mod exchange;
 pub mod g711;
 pub mod ids;
+pub mod jitter;
 pub mod latch;
 pub mod playback;
 pub mod plc;

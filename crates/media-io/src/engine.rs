@@ -24,7 +24,7 @@ use crate::ports::PortRange;
 use crate::registry::{LegKind, Registry};
 use crate::spool_writer::{create_spool, words, RecordingId, SpoolWriter};
 use crate::thread::{Clock, MediaThread};
-use crate::wav_file::read_wav;
+use crate::wav_file::WavFiles;
 
 /// How long a stopping recording may take to reach the disk before its caller is let go.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
@@ -62,6 +62,7 @@ pub struct Engine {
     counters: Vec<Arc<Counters>>,
     events: Arc<EventQueue<EngineEvent>>,
     spool: SpoolWriter,
+    wav_files: WavFiles,
     state: Mutex<State>,
 }
 
@@ -112,6 +113,7 @@ impl Engine {
             counters: Vec::new(),
             events,
             spool,
+            wav_files: WavFiles::default(),
             state: Mutex::default(),
         };
         for (number, seed) in seeds.iter().enumerate() {
@@ -241,7 +243,7 @@ impl Engine {
     /// # Errors
     /// `BadFile`, `NoSuchLeg`, `NoAnswer`.
     pub fn play_file(&self, leg: LegId, path: &Path, looped: bool) -> Result<PlaybackId, Error> {
-        let (samples, rate) = read_wav(path)?;
+        let (samples, rate) = self.wav_files.read(path)?;
         self.play(leg, Playback::pcm(samples, rate, looped))
     }
 

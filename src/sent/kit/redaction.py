@@ -17,10 +17,8 @@ _URI_USER = re.compile(r"\b((?:sips?|tel):)(\+?[\d().-]{5,})", re.IGNORECASE)
 _BARE_NUMBER = re.compile(r"(?<![\w.:+-])\d{7,}(?![\w:-])(?!\.\d)")
 _CREDENTIAL_HEADER = re.compile(r"\b((?:proxy-)?authorization|cookie|set-cookie)(\s*:\s*)[^\r\n]*", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
-_ASSIGNED = re.compile(
-    r"\b([\w-]*(?:password|passwd|secret|token|api[_-]?key))([\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+", re.IGNORECASE
-)
-_URL_PASSWORD = re.compile(r"(\b[a-z][\w+.-]*://[^\s:/@]*):[^\s/@]+@", re.IGNORECASE)
+_ASSIGNED = re.compile(r"(password|passwd|secret|token|api[_-]?key)([\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(\b[a-z][\w+.-]{0,20}://[^\s:/@]{0,200}):[^\s/@]{1,200}@", re.IGNORECASE)
 _SDES_KEY = re.compile(r"\binline:[\w+/=|:^]+")
 _BODY = re.compile(r"\r?\n\r?\n(?=\S).*", re.DOTALL)
 _SIP_START = re.compile(r"\ASIP/2\.0 \d{3} |\A[A-Z]+ \S+ (?:SIP/2\.0|HTTP/1\.[01])\r?\n")

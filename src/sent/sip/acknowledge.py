@@ -1,4 +1,4 @@
-"""The two halves of a 2xx to INVITE: repeating it until the ACK comes, and sending the ACK as often as it is repeated."""
+"""Both halves of a 2xx to INVITE: repeating it until the ACK comes, and sending the ACK each time that it does."""
 
 from __future__ import annotations
 

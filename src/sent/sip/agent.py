@@ -8,7 +8,7 @@ After each call of any method here or of a `Session`, the shell must send what `
 names, handle the events, and call `handle_timer` at `next_timer`. Nothing here waits, and no clock is read: ``now`` is
 monotonic seconds and never goes back.
 
-Everything in here that a message can reach is in one of four tables, all bounded: transactions, sessions, dialogs, streams.
+All that a message can reach is in one of four tables, each bounded: transactions, sessions, dialogs, streams.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ class Agent:
         session_expires: int | None = None,
         call_id: str | None = None,
     ) -> Session:
-        """Call ``uri``. ``offer`` None leaves the offer to the callee. ``contact`` None: made from the address towards the
-        target. ``session_expires`` 0 switches session timers off. All targets get the same body."""
+        """Call ``uri``. ``offer`` None leaves the offer to the callee. ``contact`` None: made from the address towards
+        the target. ``session_expires`` 0 switches session timers off. All targets get the same body."""
         call_id = call_id or self.new_token()
         session = self.new_session(call_id, SessionState.CALLING, login)
         session.contact = contact
@@ -306,7 +306,7 @@ class Agent:
             self._malformed(error, flow, now)
 
     def _malformed(self, error: RemoteProtocolError, flow: Flow, now: float) -> None:
-        """400 (or what the error says) where a Via is usable, else silence; never to an ACK (RFC 3261 §8.1.3.3, §17)."""
+        """400, or what the error says, where a Via is usable; else silence, and always to an ACK (RFC 3261 §17)."""
         self.counters["malformed"] += 1
         if error.method is None or error.method == "ACK" or error.headers is None:
             return

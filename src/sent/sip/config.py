@@ -28,8 +28,8 @@ def _own_address(place: Flow | Target) -> tuple[str, int]:
 class AgentConfig:
     """Times are in seconds.
 
-    ``advertise`` says which host and port our Via and Contact carry towards a peer. ``methods`` are the methods outside of
-    a session that the application handles (each comes as `RequestReceived`); OPTIONS is always among them.
+    ``advertise`` says which host and port our Via and Contact carry towards a peer. ``methods`` are the methods
+    outside of a session that the application handles (each comes as `RequestReceived`); OPTIONS is always among them.
     ``session_expires`` is what we ask for in a session timer, ``min_session_expires`` the least that we accept
     (RFC 4028; 90 is its own minimum). ``accept_types`` are the bodies that an INVITE may have.
     """

@@ -1,7 +1,7 @@
 """What an agent tells its application. Values; the order is the order in which things happened.
 
-``session`` events come for the sessions that `Agent.invite` returned or `InviteReceived` brought. The last event of every
-session is `Failed`, `Cancelled` or `Ended`, exactly one of them.
+``session`` events come for the sessions that `Agent.invite` returned or `InviteReceived` brought. The last event of
+every session is `Failed`, `Cancelled` or `Ended`, exactly one of them.
 """
 
 from __future__ import annotations
@@ -89,7 +89,10 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A re-INVITE, UPDATE or PRACK with an offer; ``sdp`` None asks for ours. `answer_offer` or `refuse_offer` must follow."""
+    """A re-INVITE, UPDATE or PRACK with an offer; ``sdp`` None asks for ours.
+
+    `Session.answer_offer` or `Session.refuse_offer` must follow.
+    """
 
     session: Session
     sdp: bytes | None

@@ -45,7 +45,7 @@ def parse_reason(text: str) -> Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:
+class Warning:  # noqa: A001 - the RFC's name of this header field; nobody raises it
     """RFC 3261 §20.43. ``agent`` is who says so: host[:port] or a pseudonym."""
 
     code: int

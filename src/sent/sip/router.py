@@ -68,7 +68,7 @@ class Router:
         self._emit(TargetsNeeded(self._serial, uri))
 
     def _is_open(self, peer: Flow | Target) -> bool:
-        """A stream connection that the dialog came by is used again while it lasts: behind a NAT there is no other way."""
+        """The connection that a dialog came by is used while it lasts: behind a NAT there is no other way."""
         return isinstance(peer, Flow) and peer in self._open_flows
 
     def found(self, key: int, targets: list[Target], now: float) -> None:

@@ -21,7 +21,9 @@ from sent.sip.events import Cancelled, EndCause, Ended, Failed, InfoReceived, Se
 from sent.sip.flow import Flow, Target
 from sent.sip.header_extras import Reason, parse_reason
 from sent.sip.message import Message, Request, Response
-from sent.sip.session_offers import IncomingOffer, Offers, OutgoingOffer
+from sent.sip.offer_incoming import IncomingOffer
+from sent.sip.offer_outgoing import OutgoingOffer
+from sent.sip.session_offers import Offers
 from sent.sip.session_state import BEFORE_ANSWER, SessionInput, SessionState, next_state
 from sent.sip.session_timer import SessionTimer
 from sent.sip.transaction.client import FailureCause
@@ -132,6 +134,11 @@ class Session:
         or UPDATE before the answer. `OfferAnswered` or `OfferRefused` follows."""
         return False if self.ended else self.offers.offer(sdp, now, method)
 
+    def ask_for_offer(self, now: float) -> bool:
+        """A re-INVITE without SDP. Its 2xx brings an offer (`Offered`, ``INVITE``) whose answer goes into the ACK.
+        False while another exchange is under way."""
+        return False if self.ended else self.offers.ask(now)
+
     def answer_offer(self, sdp: bytes, now: float, *, headers: Headers = ()) -> bool:
         """Answer `Offered`, or `Progress` and `Accepted` with ``offer_pending``."""
         offer, self.incoming_offer = self.incoming_offer, None
@@ -141,8 +148,8 @@ class Session:
         return True
 
     def refuse_offer(self, status: int, now: float, *, headers: Headers = ()) -> bool:
-        """Refuse `Offered` (488 for what cannot be; the session goes on as it was). An offer in a 2xx cannot be refused:
-        it is acknowledged and the call hung up, as RFC 3261 §13.2.2.4 says."""
+        """Refuse `Offered` (488 for what cannot be; the session goes on as it was). An offer in a 2xx cannot be
+        refused: it is acknowledged and the call hung up, as RFC 3261 §13.2.2.4 says."""
         offer, self.incoming_offer = self.incoming_offer, None
         if offer is None or self.ended:
             return False

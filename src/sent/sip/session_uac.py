@@ -21,9 +21,9 @@ from sent.sip.header_extras import Reason, parse_min_se
 from sent.sip.header_values import RAck
 from sent.sip.headers import Headers
 from sent.sip.message import Request, Response
+from sent.sip.offer_incoming import IncomingOffer
 from sent.sip.reliable import ReliableReceiver
 from sent.sip.session import Indifferent, Session
-from sent.sip.session_offers import IncomingOffer
 from sent.sip.session_state import BEFORE_ANSWER, SessionInput
 from sent.sip.session_timer import agree_as_client, request_headers
 from sent.sip.timers import Timer

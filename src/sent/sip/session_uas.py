@@ -14,9 +14,9 @@ from sent.sip.events import Cancelled, Confirmed, EndCause, Ended, Offered
 from sent.sip.grammar import MAX_UINT31
 from sent.sip.header_values import parse_rack
 from sent.sip.message import Request, Response
+from sent.sip.offer_incoming import IncomingOffer
 from sent.sip.reliable import ReliableSender
 from sent.sip.session import Session, reason_of
-from sent.sip.session_offers import IncomingOffer
 from sent.sip.session_state import BEFORE_ANSWER, SessionInput, SessionState
 from sent.sip.session_timer import Agreement
 from sent.sip.timers import Timer

@@ -1,6 +1,6 @@
 """`FakeEngine`: the media engine of call scenarios on virtual time. No audio, but who hears whom, by label.
 
-It refuses what the real one refuses (tests/unit/media/test_port.py holds both to the same cases), keeps every
+It refuses what the real one refuses (tests/unit/media/test_media_port.py holds both to the same cases), keeps every
 command, and lets a test play the peer: press digits, fall silent, end a playback, fail a recording.
 """
 

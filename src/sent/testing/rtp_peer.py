@@ -8,9 +8,9 @@ import struct
 import time
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sent.media.types import SrtpKey
+from sent.media.types import Codec, MediaLegId, RtpSettings, SrtpKey
 from sent.testing.audio import Samples, alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
 from sent.testing.srtp import SrtpContext, SrtpFailure
 
@@ -175,6 +175,17 @@ class RtpPeer:
         self.socket.sendto(self._local.protect(data) if self._local else data, self.remote)
         self.sent.append(packet)
         self._sequence = (self._sequence + 1) & 0xFFFF
+
+
+Connect = Callable[..., tuple[RtpPeer, MediaLegId]]
+"""The fixture of engine tests that makes a phone and the leg that it talks to."""
+
+
+def settings_for(peer: RtpPeer, payload_type: int = 0, **changes: object) -> RtpSettings:
+    """What a negotiation with ``peer`` gives: one codec, telephone-event 101, its address; then the changes."""
+    codec = Codec(payload_type, {0: "PCMU", 8: "PCMA"}[payload_type])
+    plain = RtpSettings(receive=(codec,), send=codec, remote=peer.address, dtmf_receive=101, dtmf_send=101)
+    return replace(plain, **changes)  # type: ignore[arg-type]  # the keys are RtpSettings' own
 
 
 def converse(seconds: float, *peers: RtpPeer, silent: tuple[RtpPeer, ...] = ()) -> None:

@@ -6,7 +6,7 @@ import socket
 from collections import OrderedDict
 
 _MAX_CACHED = 4_096
-_WILDCARDS = frozenset({"", "0.0.0.0", "::"})
+_WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 
 
 def is_wildcard(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""What drives an `Agent`: real sockets (`SipTransport`) or a network in memory (`sent.testing.Wire`). The same to its user."""
+"""What drives an `Agent`: real sockets (`SipTransport`) or a network in memory (`sent.testing.wire`), alike."""
 
 from __future__ import annotations
 
@@ -37,6 +37,9 @@ class SipPort(Protocol):
 
     async def resolve(self, uri: SipUri) -> list[Target]:
         """Where ``uri`` is, best first (RFC 3263). Raises `sent.transport.resolver.ResolveError`: try again later."""
+
+    def mark_failed(self, target: Target) -> None:
+        """``target`` timed out or answered 503: `resolve` puts it last for a minute."""
 
     async def close(self) -> None:
         """Close every socket. Idempotent."""

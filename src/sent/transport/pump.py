@@ -79,7 +79,7 @@ class AgentPump(ABC):
                 continue
             try:
                 self._sink(event)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one call's bug must not take the other calls' signalling down
                 self.loop.call_exception_handler(
                     {"message": f"{type(event).__name__} could not be handled", "exception": error}
                 )
@@ -95,10 +95,10 @@ class AgentPump(ABC):
             self._timer = self.loop.call_at(at, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
-        if not self._closed:
-            # The loop may call a little early, by its own clock's resolution; then nothing is due and we arm again.
-            self._agent.handle_timer(self.now())
+        timer, self._timer = self._timer, None
+        if timer is not None and not self._closed:
+            # The loop calls early by up to its clock's resolution; taken at its word, nothing would be due yet.
+            self._agent.handle_timer(max(self.now(), timer.when()))
             self.touch()
 
     def _look_up(self, event: TargetsNeeded) -> None:

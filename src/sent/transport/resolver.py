@@ -1,4 +1,4 @@
-"""RFC 3263 look-ups: from a SIP URI to the places to try, through the DNS, cached by TTL, aware of what failed lately."""
+"""RFC 3263 look-ups: from a SIP URI to the places to try, through the DNS, cached by TTL, failed ones last."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from sent.sip.flow import Flow, Target
 
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
-    """``idle_timeout`` closes a stream on which nothing comes: longer than a phone's keep-alive and shorter than forever.
+    """``idle_timeout`` closes a stream on which nothing comes; it must be longer than a phone's keep-alive.
 
     ``client_tls`` verifies the far side by default; a trunk with its own authority brings its own context.
     """

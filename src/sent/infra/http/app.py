@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -54,7 +54,8 @@ def build_app(checks: Sequence[Check], metrics: Metrics, routes: Sequence[BaseRo
 
 async def _sent_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, SentError)
-    return _error(error.http_status, error.code, error.message, dict(error.details))
+    details = {name: value if isinstance(value, int | float) else str(value) for name, value in error.details.items()}
+    return _error(error.http_status, error.code, error.message, details)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
@@ -65,10 +66,10 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("http.unexpected", path=request.url.path, exc_info=error)
+    log.error("http.unexpected", path=request.url.path, error=type(error).__name__)  # uvicorn logs the traceback
     return _error(500, "http.unexpected", "Something went wrong on our side. The server's log says what.", {})
 
 
-def _error(status: int, code: str, message: str, details: dict[str, object], headers: object = None) -> Response:
+def _error(status: int, code: str, message: str, details: Mapping[str, object], headers: object = None) -> Response:
     body = {"error": {"code": code, "message": message, "details": details}}
     return JSONResponse(body, status_code=status, headers={**(headers or {}), **_NO_STORE})  # type: ignore[dict-item]

@@ -13,11 +13,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 
+from sent.infra.jobs import repository
 from sent.infra.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
@@ -26,10 +26,6 @@ Handler = Callable[..., Awaitable[None]]
 
 _NAME = re.compile(r"[a-z_]+\.[a-z_]+")
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 1.0, 30.0
-
-DEFER_SQL: LiteralString = """
-    SELECT jobs.defer(%(task)s, %(args)s, %(run_at)s, %(lock)s)
-"""
 
 
 class GiveUp(Exception):
@@ -86,8 +82,7 @@ class Jobs:
             raise LookupError(f"No job named {task} was registered.")
         if run_at is not None and run_at.tzinfo is None:
             raise ValueError("run_at needs a time zone.")
-        values = {"task": task, "args": Jsonb(dict(args)), "run_at": run_at, "lock": lock}
-        await conn.execute(DEFER_SQL, values)
+        await repository.defer(conn, task, args, run_at, lock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; running jobs get ten seconds. A database that goes away is waited for."""
@@ -99,6 +94,8 @@ class Jobs:
                 await worker.work(self, stop)
             except worker.DATABASE_ERRORS as error:
                 log.warning("jobs.interrupted", error=str(error), again_in_seconds=wait)
+            except Exception:  # whatever it was, background jobs must not end for good while the server goes on
+                log.exception("jobs.worker_failed", again_in_seconds=wait)
             if asyncio.get_running_loop().time() - started > _LONGEST_WAIT_SECONDS:
                 wait = _FIRST_WAIT_SECONDS
             try:

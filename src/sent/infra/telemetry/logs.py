@@ -32,7 +32,8 @@ def _import_structlog() -> Any:
 
 structlog = _import_structlog()
 
-_QUIET = {"uvicorn.access": logging.WARNING, "procrastinate": logging.WARNING, "asyncio": logging.WARNING}
+# uvicorn warns of every malformed request that a scanner sends; its errors (an endpoint that raised) are ours to read.
+_QUIET = {"uvicorn": logging.ERROR, "procrastinate": logging.WARNING, "asyncio": logging.WARNING}
 
 
 def get_logger(name: str | None = None) -> Any:

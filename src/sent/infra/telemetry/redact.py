@@ -29,6 +29,8 @@ _NUMBER = frozenset(
 _ID = re.compile(r"(?:^|_)(?:id|ids|sid|branch|tag)$", re.IGNORECASE)
 _UNTOUCHED = frozenset({"timestamp", "level", "logger"})
 _MAX_DEPTH = 6
+_MAX_CHARACTERS = 16_384
+"""Of one field: a log line must not become as long as what a stranger sends."""
 
 
 def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -71,4 +73,7 @@ def _free(value: object, depth: int) -> object:
         return {str(key): redact_field(str(key), item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_free(item, depth + 1) for item in value]
-    return redact_text(str(value))
+    text = str(value)
+    if len(text) > _MAX_CHARACTERS:
+        return f"{redact_text(text[:_MAX_CHARACTERS])} [and {len(text) - _MAX_CHARACTERS} characters more]"
+    return redact_text(text)

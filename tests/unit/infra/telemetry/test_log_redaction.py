@@ -42,6 +42,12 @@ def test_a_field_by_its_name(name, value, shown):
     assert redact_field(name, value) == shown
 
 
+def test_a_long_value_is_cut():
+    shown = redact_field("header", "x" * 100_000)
+    assert len(shown) < 17_000
+    assert shown.endswith("[and 83616 characters more]")
+
+
 def test_a_loop_in_the_data_ends():
     loop: dict[str, object] = {}
     loop["again"] = loop
