@@ -69,7 +69,7 @@ async def test_a_trunk_comes_back_as_it_was_with_its_password_and_numbers(databa
         await service.add(replace(NORDNET, id=UUID(int=101)), "x", CLI)
     await service.set_limits(NORDNET.organization_id, NORDNET.id, TrunkLimits(), CLI)
     await service.set_enabled(NORDNET.organization_id, NORDNET.id, False, CLI)
-    (stored,) = await service.list(NORDNET.organization_id, CLI)
+    (stored,) = await service.trunks(NORDNET.organization_id, CLI)
     assert stored == replace(NORDNET, limits=TrunkLimits(), enabled=False)
 
 
@@ -78,7 +78,7 @@ async def test_another_organization_neither_sees_nor_changes_it(database: Databa
     other = UUID(int=2)
     trunk = replace(NORDNET, id=UUID(int=200), name="Second")
     await service.add(trunk, "x", CLI)
-    assert await service.list(other, CLI) == []
+    assert await service.trunks(other, CLI) == []
     with pytest.raises(NotFound):
         await service.remove(other, trunk.id, CLI)
     await service.remove(trunk.organization_id, trunk.id, CLI)

@@ -123,7 +123,9 @@ class Authentication:
         number = shown if shown in extensions else extensions[0] if extensions else sip_username
         return Caller(device.organization_id, device.user_id, device.device_id, device.user_name, number, sip_username)
 
-    def _challenge(self, request: Request, algorithm: DigestAlgorithm, now: float, *, stale: bool = False) -> Challenged:
+    def _challenge(
+        self, request: Request, algorithm: DigestAlgorithm, now: float, *, stale: bool = False
+    ) -> Challenged:
         challenge = str(Challenge(self._realm, self._nonces.issue(now), algorithm.value, stale=stale))
         if request.method == "REGISTER":
             return Challenged(401, ("WWW-Authenticate", challenge))

@@ -1,7 +1,7 @@
 """Digits in SIP INFO, in the two ways that phones send them. Pure.
 
-    application/dtmf-relay   Signal=5\\r\\nDuration=160
-    application/dtmf         5
+application/dtmf-relay   Signal=5\\r\\nDuration=160
+application/dtmf         5
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 
 from sent.sip.flow import Flow
 
@@ -23,13 +23,21 @@ SCANNERS = ("friendly-scanner", "sipvicious", "sipcli", "sip-scan", "sundayddr",
 
 
 class Offence(Enum):
-    """What happened, and how many tokens it takes."""
+    UNAUTHENTICATED = auto()
+    UNKNOWN_USER = auto()
+    WRONG_PASSWORD = auto()
+    MALFORMED = auto()
+    SCANNER = auto()
 
-    UNAUTHENTICATED = 1.0
-    UNKNOWN_USER = 2.0
-    WRONG_PASSWORD = 4.0
-    MALFORMED = 2.0
-    SCANNER = 20.0
+
+COST = {
+    Offence.UNAUTHENTICATED: 1.0,
+    Offence.UNKNOWN_USER: 2.0,
+    Offence.WRONG_PASSWORD: 4.0,
+    Offence.MALFORMED: 2.0,
+    Offence.SCANNER: 20.0,
+}
+"""Tokens that each takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,7 @@ class FloodGuard:
         source = self._source(flow, now)
         if source.banned_until > now:
             return
-        source.tokens -= offence.value
+        source.tokens -= COST[offence]
         if source.tokens < 0:
             self._ban(source, now)
 
@@ -87,7 +95,7 @@ class FloodGuard:
         """The request after a challenge was good: give the challenge's token back and trust this flow."""
         source = self._sources.get(source_key(flow.remote[0]))
         if source is not None:
-            source.tokens = min(self._limits.burst, source.tokens + Offence.UNAUTHENTICATED.value)
+            source.tokens = min(self._limits.burst, source.tokens + COST[Offence.UNAUTHENTICATED])
         self._trusted[flow] = now + self._limits.trust
         self._trusted.move_to_end(flow)
         while len(self._trusted) > self._limits.trusted:

@@ -31,8 +31,8 @@ class _Ladder:
 class LadderTap:
     """Messages by SIP Call-ID; a `calls.tools.LadderPort`. Give `trace` to `AgentConfig.trace`.
 
-    A Call-ID is kept from its first INVITE, in or out; the oldest gives way when there are too many. What was kept of an
-    INVITE that became no call (a scanner's) goes that way.
+    A Call-ID is kept from its first INVITE, in or out; the oldest gives way when there are too many. What was kept of
+    an INVITE that became no call (a scanner's) goes that way.
     """
 
     def __init__(

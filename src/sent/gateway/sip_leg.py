@@ -52,8 +52,8 @@ log = structlog.get_logger("sent.gateway")
 class Line:
     """What every leg works with. ``port`` must be touched after each command to the agent or a session.
 
-    ``media_addresses`` gives, for a peer's address, the local address to bind RTP to and the one to advertise. ``host`` is
-    the name that we go by in From and Warning.
+    ``media_addresses`` gives, for a peer's address, the local address to bind RTP to and the one to advertise.
+    ``host`` is the name that we go by in From and Warning.
     """
 
     port: SipPort
@@ -262,7 +262,7 @@ class SipLeg:
 
     def _note(self, **changes: object) -> None:
         values = {name: getattr(self._details, name) for name in LegDetails.__slots__}
-        self._details = LegDetails(**{**values, **changes})  # type: ignore[arg-type]  # names and types are LegDetails' own
+        self._details = LegDetails(**{**values, **changes})
 
     def _refusal(self, error: SdpError | MediaError) -> tuple[int, tuple[tuple[str, str], ...]]:
         if isinstance(error, SdpError):

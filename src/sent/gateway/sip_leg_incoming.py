@@ -130,5 +130,3 @@ class IncomingSipLeg(SipLeg):
             self.end(Ending(EndCode.FAILED, words, "system", Blame.CALLER, 488))
             return
         self._emit(Answered(self._leg_id))
-
-

@@ -26,8 +26,8 @@ from sent.sip.uri import Uri
 class Destination:
     """Where an outgoing leg goes and how it names itself there.
 
-    ``encryptions`` are tried in order: a 488 to one leads to the next. ``identity`` makes From and the headers that go with
-    it out of the caller. ``symmetric``: a phone, which is answered where its messages come from.
+    ``encryptions`` are tried in order: a 488 to one leads to the next. ``identity`` makes From and the headers that go
+    with it out of the caller. ``symmetric``: a phone, which is answered where its messages come from.
     """
 
     uri: Uri
@@ -104,7 +104,9 @@ class OutgoingSipLeg(SipLeg):
             case Progress(sdp=sdp):
                 self._progress(sdp)
             case Accepted(sdp=sdp, response=response):
-                self._note(user_agent=(response.headers.get("server") or response.headers.get("user-agent") or "")[:200])
+                self._note(
+                    user_agent=(response.headers.get("server") or response.headers.get("user-agent") or "")[:200]
+                )
                 self._accepted(sdp)
             case Failed():
                 self._failed(event)

@@ -1,10 +1,10 @@
 """Where SIP comes in: each event of the agent goes to the registrar, to a new call, to its leg, or to who waits for it.
 
-    REGISTER ─ authenticate ─ registrar.register ─ 200 with the bindings
-    INVITE ── carrier? ─ else authenticate ─ IncomingSipLeg ─ CallRequest ─ runner.start
-    in a session ─ its leg (`sip_leg`)
-    answers to our own requests ─ `requests`
-    anything else ─ a status that says what this server does
+REGISTER ─ authenticate ─ registrar.register ─ 200 with the bindings
+INVITE ── carrier? ─ else authenticate ─ IncomingSipLeg ─ CallRequest ─ runner.start
+in a session ─ its leg (`sip_leg`)
+answers to our own requests ─ `requests`
+anything else ─ a status that says what this server does
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ from sent.gateway.registrar import register
 from sent.gateway.requests import OutsideRequests
 from sent.gateway.sip_leg import Line, SipLeg
 from sent.gateway.sip_leg_incoming import IncomingSipLeg
+from sent.gateway.watched_agent import WatchedAgent
 from sent.kit.errors import SentError
 from sent.registrations.service import Registrations
 from sent.sdp.capabilities import Encryption
 from sent.sip.errors import RemoteProtocolError
 from sent.sip.events import (
     Event,
-    FlowClosed,
     InviteReceived,
-    MalformedReceived,
     RequestFailed,
     RequestReceived,
     ResponseReceived,
@@ -74,7 +73,10 @@ class Trunks:
 
 
 class SipServer:
-    """Call `start` once, inside of the running loop. `drain` refuses new calls; `close` waits for what is under way."""
+    """Call `start` once, inside of the running loop. `drain` refuses new calls; `close` waits for what is under way.
+
+    The port's agent is a `WatchedAgent`: without one, rubbish is not counted and closed connections are not noticed.
+    """
 
     def __init__(
         self,
@@ -97,8 +99,12 @@ class SipServer:
         self._draining = False
 
     def start(self) -> None:
-        self._line.port.drop = lambda flow: not self._flood.admit(flow, self._line.clock())
-        self._line.port.listen(self.on_event)
+        port = self._line.port
+        port.drop = lambda flow: not self._flood.admit(flow, port.now())
+        if isinstance(port.agent, WatchedAgent):
+            port.agent.on_malformed = lambda flow: self._flood.offended(flow, Offence.MALFORMED, port.now())
+            port.agent.on_flow_closed = self._flow_closed
+        port.listen(self.on_event)
 
     def drain(self) -> None:
         """Refuse new calls with 503 from now on; registrations and calls that are up go on."""
@@ -117,17 +123,16 @@ class SipServer:
                 self._take(lambda: self.on_request(event), lambda: self._respond(event, 503, headers=_RETRY_AFTER))
             case ResponseReceived() | RequestFailed():
                 self._requests.handle(event)
-            case FlowClosed(flow=flow):
-                self._flood.flow_closed(flow)
-                self._registrations.flow_closed(flow)
-            case MalformedReceived(flow=flow):
-                self._flood.offended(flow, Offence.MALFORMED, self._line.clock())
             case TargetsNeeded():
                 pass  # the port's own
             case _:
                 leg = event.session.context
                 if isinstance(leg, SipLeg):
                     leg.handle(event)
+
+    def _flow_closed(self, flow: Flow) -> None:
+        self._flood.flow_closed(flow)
+        self._registrations.flow_closed(flow)
 
     # -- INVITE ---------------------------------------------------------------------------------------------------
 

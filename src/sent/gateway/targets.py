@@ -57,7 +57,7 @@ class SipTargets:
         self._links = links
         self._usage = usage
 
-    async def legs_for(self, target: RingTarget, call_id: UUID, organization_id: UUID) -> Sequence[LegPort]:  # noqa: ARG002 (the port's names)
+    async def legs_for(self, target: RingTarget, call_id: UUID, organization_id: UUID) -> Sequence[LegPort]:
         match target:
             case UserTarget():
                 return await self._phones(target)

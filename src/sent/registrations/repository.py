@@ -15,8 +15,9 @@ ACTOR = Actor("system", "registrar")
 
 DELETE_SQL = "DELETE FROM bindings WHERE device_id = ANY(%(devices)s)"
 INSERT_SQL = """
-INSERT INTO bindings (device_id, contact, organization_id, user_id, q, call_id, cseq, expires_at, refreshed_at, transport,
-                      local_address, local_port, source_address, source_port, path, instance, reg_id, user_agent)
+INSERT INTO bindings (device_id, contact, organization_id, user_id, q, call_id, cseq, expires_at, refreshed_at,
+                      transport, local_address, local_port, source_address, source_port, path, instance, reg_id,
+                      user_agent)
 VALUES (%(device_id)s, %(contact)s, %(organization_id)s, %(user_id)s, %(q)s, %(call_id)s, %(cseq)s, %(expires_at)s,
         %(refreshed_at)s, %(transport)s, %(local_address)s, %(local_port)s, %(source_address)s, %(source_port)s,
         %(path)s, %(instance)s, %(reg_id)s, %(user_agent)s)
@@ -26,8 +27,8 @@ ON CONFLICT (device_id, contact) DO UPDATE SET q = excluded.q, call_id = exclude
   source_port = excluded.source_port, path = excluded.path, instance = excluded.instance, reg_id = excluded.reg_id,
   user_agent = excluded.user_agent"""
 LOAD_SQL = """
-SELECT device_id, contact, organization_id, user_id, q, call_id, cseq, expires_at, refreshed_at, transport, local_address,
-       local_port, source_address, source_port, path, instance, reg_id, user_agent
+SELECT device_id, contact, organization_id, user_id, q, call_id, cseq, expires_at, refreshed_at, transport,
+       local_address, local_port, source_address, source_port, path, instance, reg_id, user_agent
 FROM bindings WHERE expires_at > %(now)s ORDER BY refreshed_at"""
 DELETE_EXPIRED_SQL = "DELETE FROM bindings WHERE expires_at <= %(now)s"
 

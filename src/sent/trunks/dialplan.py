@@ -24,7 +24,7 @@ def plan_outbound(
 ) -> Plan | None:
     """A plan for ``dialed``, or None when it is no number outside (neither ``+`` nor a trunk's prefix).
 
-    Enabled trunks are tried by priority, those that are not ``usable`` (known to be down) last: their state may be stale.
+    Enabled trunks are tried by priority, those that are not ``usable`` (known to be down) last, as they may be back.
     Where every trunk closes the destination, the plan refuses with the first one's words.
     """
     routes: list[tuple[Trunk, OutsideNumber]] = []

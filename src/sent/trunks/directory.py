@@ -1,7 +1,7 @@
 """All trunks in memory, so that a call needs no database: who may call in, whose number that is, which password.
 
-Loaded at start and again every few seconds, since another process (`sent trunk add`) may change them. A database that is
-away leaves what was known.
+Loaded at start and again every few seconds, since another process (`sent trunk add`) may change them. A database
+that is away leaves what was known.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class TrunkDirectory:
         return [a for a in self._accounts.values() if a.trunk.enabled and comes_from(a.trunk.sources, address)]
 
     def inbound(self, accounts: Iterable[Account], called: Sequence[str]) -> Inbound | None:
-        """Which of ``accounts`` has one of the numbers in ``called`` (best first: request URI, P-Called-Party-ID, To)."""
+        """Which of ``accounts`` has one of the numbers in ``called``, the best candidate first."""
         first: Trunk | None = None
         candidates: dict[str, list[Account]] = defaultdict(list)
         for account in accounts:
@@ -117,7 +117,7 @@ class TrunkDirectory:
 
 
 class DatabaseAccounts:
-    """`AccountSource` over the database and the vault. A password that cannot be opened leaves its trunk without one."""
+    """`AccountSource` over database and vault. A password that cannot be opened leaves its trunk without one."""
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database

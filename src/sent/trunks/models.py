@@ -45,9 +45,10 @@ class TrunkLimits:
 class Trunk:
     """``password`` is not here: it stays sealed in its row until a challenge asks for it.
 
-    ``domain`` is the registrar's and the From domain; ``proxy`` (``host`` or ``host:port``), when given, is where requests
-    are sent instead of to ``domain``. ``country`` (ISO 3166) says what a number without ``+`` means and what counts as
-    international; empty for a line to another phone system. ``sources`` are the addresses or networks that an ADDRESS trunk calls us from.
+    ``domain`` is the registrar's and the From domain; ``proxy`` (``host`` or ``host:port``), when given, is where
+    requests are sent instead. ``country`` (ISO 3166) says what a number without ``+`` means and what counts as international;
+    empty for a line to another phone system. ``sources`` are the addresses or networks that an ADDRESS trunk calls
+    us from.
     """
 
     id: UUID

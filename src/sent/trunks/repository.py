@@ -15,7 +15,9 @@ SELECT id, organization_id, name, mode, domain, transport, proxy, username, auth
        caller_id, caller_id_header, sources, srtp, priority, outside_prefix, concurrent_calls, calls_per_minute,
        calls_per_day, countries, premium, enabled
 FROM trunks ORDER BY organization_id, priority, name"""
-LOAD_NUMBERS_SQL = "SELECT id, organization_id, trunk_id, number, extension FROM trunk_numbers ORDER BY trunk_id, number"
+LOAD_NUMBERS_SQL = (
+    "SELECT id, organization_id, trunk_id, number, extension FROM trunk_numbers ORDER BY trunk_id, number"
+)
 INSERT_TRUNK_SQL = """
 INSERT INTO trunks (id, organization_id, name, mode, domain, transport, proxy, username, auth_username, sealed_password,
                     country, caller_id, caller_id_header, sources, srtp, priority, outside_prefix, concurrent_calls,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from sent.sip.authorization import Login
 from sent.sip.errors import RemoteProtocolError
 from sent.sip.header_extras import parse_retry_after
@@ -74,5 +73,3 @@ def retry_after(response: Response) -> float | None:
     except RemoteProtocolError:
         return None
     return float(seconds) if seconds is not None else None
-
-

@@ -52,7 +52,7 @@ class TrunkService:
             await repository.insert_number(connection, row)
         return row
 
-    async def list(self, organization_id: UUID, actor: Actor) -> list[Trunk]:
+    async def trunks(self, organization_id: UUID, actor: Actor) -> list[Trunk]:
         async with self._database.transaction(organization_id, actor) as connection:
             return [row.trunk() for row in await repository.load_trunks(connection)]
 
@@ -64,7 +64,7 @@ class TrunkService:
         async with self._database.transaction(organization_id, actor) as connection:
             _found(await repository.update_limits(connection, trunk_id, limits))
 
-    async def set_enabled(self, organization_id: UUID, trunk_id: UUID, enabled: bool, actor: Actor) -> None:  # noqa: FBT001
+    async def set_enabled(self, organization_id: UUID, trunk_id: UUID, enabled: bool, actor: Actor) -> None:
         async with self._database.transaction(organization_id, actor) as connection:
             _found(await repository.update_enabled(connection, trunk_id, enabled=enabled))
 
@@ -98,9 +98,11 @@ def check(trunk: Trunk, password: str | None) -> None:
         except ValueError as error:
             raise BadInput("trunk.bad_source", f"{source} is neither an address nor a network.") from error
         if network.prefixlen < 8 * (network.version // 2 - 1):
-            raise BadInput("trunk.wide_source", f"{source} would let half of the internet call. Name the carrier's own.")
+            raise BadInput(
+                "trunk.wide_source", f"{source} would let half of the internet call. Name the carrier's own."
+            )
 
 
-def _found(found: bool) -> None:  # noqa: FBT001 (a yes or no is all that it takes)
+def _found(found: bool) -> None:
     if not found:
         raise NotFound("trunk.not_found", "There is no such trunk.")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from trunk_factory import trunk
+from tests.unit.trunks.trunk_factory import trunk
 
 from sent.calls.ending import EndCode
 from sent.trunks.limits import TrunkUsage

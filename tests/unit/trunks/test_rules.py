@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from trunk_factory import trunk
+from tests.unit.trunks.trunk_factory import trunk
 
 from sent.calls.ending import EndCode
 from sent.trunks.models import CallerIdHeader, TrunkLimits
