@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
-from tests.integration.test_identity import ReversingSealer, new_owner
+from tests.integration.test_identity import new_owner
 
 from sent.identity.credentials import DeviceCredentials
 from sent.identity.device_secrets import ha1
@@ -17,12 +18,13 @@ from sent.identity.models import DigestAlgorithm, NewSecret, Principal
 from sent.identity.roles import Role
 from sent.identity.service import Identity
 from sent.infra.db import Actor, Connection, Database
+from sent.infra.vault import Vault, load_master_key
 from sent.kit.errors import Unavailable
 
 pytestmark = pytest.mark.database
 
 
-class CountingSealer(ReversingSealer):
+class CountingSealer(Vault):
     opened = 0
 
     async def open(self, conn: Connection, organization_id: UUID, context: str, sealed: bytes) -> bytes:
@@ -38,8 +40,8 @@ class Clock:
 
 
 @pytest.fixture
-def sealer() -> CountingSealer:
-    return CountingSealer()
+def sealer(tmp_path: Path) -> CountingSealer:
+    return CountingSealer(load_master_key(tmp_path / "master.key"))
 
 
 @pytest.fixture
@@ -68,7 +70,8 @@ async def phone(identity: Identity, owner: Principal) -> NewSecret:
 
 
 @pytest.fixture
-async def listening(credentials: DeviceCredentials, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+async def listening(credentials: DeviceCredentials, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
+    """Set each time that listening begins."""
     began = asyncio.Event()
     forget_all = credentials.forget_all
 
@@ -80,7 +83,7 @@ async def listening(credentials: DeviceCredentials, monkeypatch: pytest.MonkeyPa
     task = asyncio.create_task(credentials.run())
     async with asyncio.timeout(5):
         await began.wait()
-    yield
+    yield began
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -243,19 +246,7 @@ async def test_a_slow_database_delays_a_known_phone_little(
     await asyncio.gather(*credentials._lookups.values())
 
 
-async def test_listening_begins_again_after_the_connection_was_cut(
-    credentials: DeviceCredentials, listening: None, phone: NewSecret, owner_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await credentials.find(phone.device.sip_username)
-    again = asyncio.Event()
-    forget = credentials.forget
-
-    def forgotten(name: str) -> None:
-        forget(name)
-        again.set()
-
-    monkeypatch.setattr(credentials, "forget", forgotten)
-
+async def test_listening_begins_again_after_the_connection_was_cut(listening: asyncio.Event, owner_dsn: str) -> None:
     def cut() -> None:
         with psycopg.connect(owner_dsn, autocommit=True) as owner:
             row = owner.execute("SELECT role_name FROM sent.server_login").fetchone()
@@ -266,9 +257,10 @@ async def test_listening_begins_again_after_the_connection_was_cut(
                 " WHERE datname = current_database() AND application_name LIKE 'sent listen%'"
             )
 
+    listening.clear()
     await asyncio.to_thread(cut)
     async with asyncio.timeout(5):
-        await again.wait()
+        await listening.wait()
 
 
 def test_a_principal_of_the_command_line_is_an_owner() -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import LiteralString
 
 from psycopg.types.json import Jsonb
 
+from sent.infra.audit.repository import RECORD_SQL
 from sent.infra.db import Connection
-
-RECORD_SQL: LiteralString = """
-SELECT sent.record_audit(%(action)s::text, %(subject)s::text, %(row_id)s::text, %(details)s::jsonb)"""
 
 
 async def record(connection: Connection, action: str, subject: str, details: Mapping[str, object]) -> None:

@@ -1,4 +1,7 @@
-"""The SQL of sealing and verifying. Transaction numbers (xid8) travel as text, rows in the text that was hashed."""
+"""The SQL of recording, sealing and verifying.
+
+Transaction numbers (xid8) travel as text, rows in the text that was hashed.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ from sent.infra.db import Connection
 
 _FETCH = 500  # rows hashed between two turns of the event loop
 
+RECORD_SQL: LiteralString = """
+SELECT sent.record_audit(%(action)s::text, %(subject)s::text, %(row_id)s::text, %(details)s::jsonb)"""
+MAKE_PARTITIONS_SQL: LiteralString = "SELECT sent.make_audit_partitions()"
 LOCK_SQL: LiteralString = "SELECT pg_advisory_xact_lock(1396790857)"
 # All transactions below it are over; none of them can write a row any more.
 FINISHED_BELOW_SQL: LiteralString = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"

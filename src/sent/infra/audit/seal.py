@@ -32,7 +32,7 @@ async def seal(database: Database, key: Ed25519PrivateKey) -> SealResult:
     sealed = []
     async with database.system(SystemReason.SEAL_AUDIT) as connection:
         await connection.execute(repository.LOCK_SQL)
-        await connection.execute("SELECT sent.make_audit_partitions()")
+        await connection.execute(repository.MAKE_PARTITIONS_SQL)
         last_blocks = await repository.blocks(connection, repository.LAST_BLOCK_SQL)
         last = last_blocks[0] if last_blocks else None
         for era, from_xid, to_xid in await _open_ranges(connection, last):

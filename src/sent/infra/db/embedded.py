@@ -6,6 +6,7 @@
       owner.password       0600, ours; the owner of the database `sent`, not a superuser
       postgres.log         bounded
       cluster/             PGDATA, 0700, owned by whom PostgreSQL runs as
+      programs/            a copy of PostgreSQL, only where the dropped user cannot reach the installed one
       run/                 the socket, 0700; no TCP port at all
 
 The server is a child in a process group of its own (Ctrl-C in the terminal is for us, we stop it in order). When
@@ -32,7 +33,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from sent.infra.db import postmaster, unprivileged
-from sent.infra.db.binaries import Installation, find_installation
+from sent.infra.db.binaries import Installation, find_installation, reachable_copy
 from sent.kit.errors import Unavailable
 
 OWNER = "sent"
@@ -106,8 +107,9 @@ class EmbeddedPostgres:
         try:
             run_as = unprivileged.choose(self._cluster)
             installation = self._chosen_installation or find_installation(self._existing_major())
-            unprivileged.check_reachable(self._cluster, run_as, "the data")
-            unprivileged.check_reachable(installation.postgres, run_as, "PostgreSQL's programs")
+            unprivileged.check_reachable(self._cluster, run_as)
+            if unprivileged.closed_folder(installation.postgres, run_as) is not None:
+                installation = reachable_copy(installation, self._dir / "programs")
             if self._cluster.exists():
                 postmaster.stop_orphan(self._cluster)
             else:
