@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_bytes
@@ -32,6 +33,7 @@ FREE_SPACE_FLOOR_OCTETS = 100 * 1024 * 1024
 INTERRUPTED = "SENT stopped while it was recording. It is kept up to there."
 _ACTOR = Actor("system", "recorder")
 _MAX_PENDING = 10_000
+_DISK_THREADS = 2
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 10.0
 
 
@@ -69,6 +71,8 @@ class Recorder:
         self._running: dict[UUID, RecordingTicket] = {}
         self._pending: dict[UUID, SpoolEntry] = {}
         self._work = asyncio.Event()
+        # Threads of its own: a call that is to be recorded must not queue behind somebody's export.
+        self._threads = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="recorder")
         self._rescan = False
 
     async def begin(self, organization_id: UUID, call_id: UUID) -> RecordingTicket:
@@ -79,7 +83,7 @@ class Recorder:
         )
         entry = SpoolEntry(ticket, self._spool.owner)
         try:
-            await asyncio.to_thread(self._claim, entry)
+            await self._on_disk(self._claim, entry)
         except RecordingRefused as refused:
             self._metrics.recordings.of(outcome="refused").inc()
             log.error("recordings.refused", call_id=str(call_id), code=refused.code, error=refused.message)
@@ -98,7 +102,7 @@ class Recorder:
             return
         entry = SpoolEntry(begun, self._spool.owner, self._now(), error)
         try:
-            await asyncio.to_thread(self._spool.write, entry)
+            await self._on_disk(self._spool.write, entry)
         except OSError as failure:
             # The ticket on the disk says "still recording", so a crash now would be recovered as an interruption.
             log.warning("recordings.ticket_not_written", recording_id=str(ticket.id), error=str(failure))
@@ -134,6 +138,9 @@ class Recorder:
     def unwritten(self) -> int:
         """Recordings whose latest news are not in the database yet."""
         return len(self._pending)
+
+    async def _on_disk(self, function: Callable[[SpoolEntry], None], entry: SpoolEntry) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._threads, function, entry)
 
     def _claim(self, entry: SpoolEntry) -> None:
         try:
