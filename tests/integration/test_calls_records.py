@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from tests.unit.calls.records_made import AT, NODE, answered, ended, opened
+from tests.unit.calls.records_made import ALICE, AT, NODE, answered, ended, opened
 
 from sent.calls.ending import EndCode
 from sent.calls.history import CallHistory, Filter
@@ -302,15 +302,14 @@ async def test_a_record_of_a_node_without_any_lease_is_closed_too(database, stor
 
 
 async def test_a_lease_that_had_lapsed_is_reported_once_it_is_renewed(database, owner_dsn):
-    node, calls = uuid7(), []
-    mine = lease(database, node, lapsed=lambda: calls.append(1))
+    node, heard = uuid7(), asyncio.Event()
+    mine = lease(database, node, lapsed=heard.set)
     await mine.take()
     with psycopg.connect(owner_dsn, autocommit=True) as connection:
         connection.execute("UPDATE sent.node_leases SET expires_at = now() - interval '1 s' WHERE id = %s", [node])
     task = asyncio.create_task(mine.run())
     async with asyncio.timeout(5):
-        while not calls:
-            await asyncio.sleep(0.02)
+        await heard.wait()
     task.cancel()
     await mine.give_up()
     with psycopg.connect(owner_dsn) as connection:

@@ -35,7 +35,8 @@ def answered(record: CallRecord) -> CallRecord:
     caller = replace(record.legs[0], state=LegState.ANSWERED, answered_at=at)
     callee = LegRecord(
         uuid7(), Role.CALLEE, BOB, LegState.ANSWERED, record.started_at, answered_at=at, codec="PCMA",
-        signalling_id=f"b-{record.id}", remote_address="192.0.2.20:5060", user_agent="Phone/1.0", extra={"srtp": "none"},
+        signalling_id=f"b-{record.id}",
+        remote_address="192.0.2.20:5060", user_agent="Phone/1.0", extra={"srtp": "none"},
     )  # fmt: skip
     return replace(
         record, version=2, state=CallState.CONNECTED, states=states, answered_at=at, callee=BOB,

@@ -114,8 +114,9 @@ async def test_calls_that_come_together_load_once_and_one_that_gives_up_does_not
 async def test_what_changed_while_it_was_loaded_is_loaded_again(service, source):
     source.gate.clear()
     first = asyncio.create_task(service.routing(ORGANIZATION))
-    while not source.loads:
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert source.loads == 1
     source.extensions["601"] = Extension(UUID(int=3), "601", ExtensionKind.ECHO)
     service.invalidate(ORGANIZATION)
     source.gate.set()
