@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 from sent.sip.events import Accepted, Cancelled, Confirmed, Ended, Failed, InfoReceived, InviteReceived, Progress
 from sent.sip.session_state import SessionState
@@ -175,7 +176,7 @@ def test_a_2xx_that_is_never_acknowledged_ends_with_bye() -> None:
         assert (await call.wait(Ended)).by_remote
         # §13.3.1.4: the 2xx at T1, 2*T1, 4*T1, then every T2
         answers = [packet.at for packet in pair.wire.packets if packet.start_line == "SIP/2.0 200 OK"]
-        gaps = [round(later - sooner, 1) for sooner, later in zip(answers, answers[1:], strict=False)]
+        gaps = [round(later - sooner, 1) for sooner, later in pairwise(answers)]
         assert gaps[:6] == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
 
     play(scenario, CLEAN, 1)

@@ -52,7 +52,7 @@ def test_the_callee_refreshes_when_the_caller_knows_no_timers(network: dict[str,
 
 @pytest.mark.parametrize("victim", ["alice", "bob"])
 def test_a_peer_that_dies_without_bye_is_found_out(victim: str) -> None:
-    """Whoever dies, refresher or not: the other one hangs up at interval - min(32, interval/3) after the last refresh."""
+    """Whoever dies, the other hangs up at interval - min(32, interval/3) after the last refresh."""
 
     async def scenario(pair: Pair) -> None:
         call, bob = await connected(pair)
