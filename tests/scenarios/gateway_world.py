@@ -117,9 +117,7 @@ class World:
         self.calls = CallRegistry(self.tools)
         authentication = Authentication(REALM, self.credentials, self, NonceBook(b"n" * 32), self.flood)
         trunks = Trunks(self.directory, self.links, self.usage)
-        self.server = SipServer(
-            self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls
-        )
+        self.server = SipServer(self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls)
         self.phones: list[WirePhone] = []
         self.server.start()
 
@@ -166,7 +164,9 @@ class World:
         self.phones.append(phone)
         return phone
 
-    async def trunk(self, password: str | None = "5ecret", numbers: dict[str, str] | None = None, **changes: Any) -> Trunk:
+    async def trunk(
+        self, password: str | None = "5ecret", numbers: dict[str, str] | None = None, **changes: Any
+    ) -> Trunk:
         trunk = replace(TRUNK, **changes)
         rows = tuple(
             TrunkNumber(UUID(int=500 + n), ORGANIZATION, trunk.id, number, extension)
