@@ -136,6 +136,7 @@ class World:
         person: int | None = None,
         script: PhoneScript | None = None,
         algorithm: DigestAlgorithm = DigestAlgorithm.MD5,
+        port: int = 5060,
     ) -> WirePhone:
         """A device with credentials; ``extension`` rings its person (a number: two phones may share one)."""
         number = len(self.credentials.devices) + 1
@@ -153,12 +154,18 @@ class World:
         )
         if extension is not None:
             self.extensions[extension] = (user_id, user.capitalize())
-        return self._keep(
-            WirePhone(self.wire, user, host, password=password, domain="sent.test", server=SERVER, script=script)
-        )
+        return self.stranger(user, host, password=password, port=port, script=script)
+
+    def stranger(
+        self, user: str, host: str, *, password: str = "", port: int = 5060, script: PhoneScript | None = None
+    ) -> WirePhone:
+        """A phone that nobody gave credentials to."""
+        where: dict[str, Any] = {"domain": "sent.test", "server": SERVER}
+        return self._keep(WirePhone(self.wire, user, host, password=password, port=port, script=script, **where))
 
     def carrier(self, host: str, script: PhoneScript | None = None) -> WirePhone:
-        return self._keep(WirePhone(self.wire, "carrier", host, script=script))
+        config = AgentConfig(user_agent="Carrier", methods=frozenset({"REGISTER"}))
+        return self._keep(WirePhone(self.wire, "carrier", host, script=script, config=config))
 
     def _keep(self, phone: WirePhone) -> WirePhone:
         self.phones.append(phone)
