@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,7 +205,28 @@ def test_a_closed_folder_on_the_way_is_named_with_the_remedy(home: Path) -> None
         EmbeddedPostgres(closed / "postgres").start()
 
 
-def test_a_port_or_folder_that_cannot_be_is_said_and_leaves_nothing_behind(home: Path) -> None:
+@AS_ROOT
+def test_programs_in_a_closed_folder_are_copied_beside_the_data(home: Path) -> None:
+    found = binaries_module.find_installation()
+    closed = home / "venv"
+    closed.mkdir(mode=0o700)
+    package = found.bin_dir.parents[1]
+    for tree in (package, package.with_name(f"{package.name}.libs")):
+        if tree.exists():
+            shutil.copytree(tree, closed / tree.name)
+    installed = binaries_module.Installation(closed / found.bin_dir.relative_to(package.parent), found.major)
+    server = EmbeddedPostgres(home / "copied", installation=installed, durable=False)
+    try:
+        for _ in range(2):
+            assert ask(server.start(), "SELECT 1") == 1
+            server.stop()
+        (programs,) = (home / "copied/programs").iterdir()
+        assert programs.name.startswith(str(found.major))
+    finally:
+        server.stop()
+
+
+def test_a_folder_that_cannot_be_is_said(home: Path) -> None:
     (home / "file").write_text("")
     with pytest.raises(Unavailable, match="cannot be used"):
         EmbeddedPostgres(home / "file/postgres").start()

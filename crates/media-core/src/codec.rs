@@ -155,6 +155,12 @@ impl Decoder {
         self.rate
     }
 
+    /// Made for another rate it would give another rate (Opus).
+    #[must_use]
+    pub fn can_change_rate(&self) -> bool {
+        matches!(self.kind, DecoderKind::Opus(_))
+    }
+
     /// Append the payload's samples to `out`; a payload that cannot be decoded is concealed as 20 ms.
     pub fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) {
         match &mut self.kind {
@@ -280,6 +286,12 @@ impl Encoder {
     #[must_use]
     pub fn rate(&self) -> u32 {
         self.rate
+    }
+
+    /// Made for another rate it would take another rate (Opus).
+    #[must_use]
+    pub fn can_change_rate(&self) -> bool {
+        matches!(self.kind, EncoderKind::Opus(_))
     }
 
     /// Encode one packet's samples (10, 20, 40 or 60 ms) and append the payload to `out`. False: nothing needs to be

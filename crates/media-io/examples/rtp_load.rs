@@ -6,11 +6,11 @@
 
 use std::io::BufRead;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{Timespec, epoll};
+use rustix::event::{epoll, Timespec};
 
 const FRAME: Duration = Duration::from_millis(20);
 /// Nanoseconds; anything later is a payload that was not passed on unchanged.
@@ -30,7 +30,12 @@ fn main() {
         let (sockets, stop) = (Arc::clone(&sockets), Arc::clone(&stop));
         std::thread::spawn(move || receive(&sockets, start, &stop))
     };
-    let sent = send(&sockets, start, Duration::from_secs(seconds), payload_type as u8);
+    let sent = send(
+        &sockets,
+        start,
+        Duration::from_secs(seconds),
+        payload_type as u8,
+    );
     std::thread::sleep(Duration::from_millis(300));
     stop.store(true, Ordering::Relaxed);
     let (received, mut delays) = receiver.join().expect("the receiver does not panic");
@@ -52,10 +57,17 @@ fn open_sockets() -> Vec<UdpSocket> {
     let mut sockets = Vec::new();
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("readable input");
-        let mut ports = line.split_whitespace().map(|text| text.parse::<u16>().expect("a port number"));
-        let (local, remote) = (ports.next().expect("LOCAL_PORT"), ports.next().expect("REMOTE_PORT"));
+        let mut ports = line
+            .split_whitespace()
+            .map(|text| text.parse::<u16>().expect("a port number"));
+        let (local, remote) = (
+            ports.next().expect("LOCAL_PORT"),
+            ports.next().expect("REMOTE_PORT"),
+        );
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, local)).expect("a free local port");
-        socket.connect((Ipv4Addr::LOCALHOST, remote)).expect("a UDP address");
+        socket
+            .connect((Ipv4Addr::LOCALHOST, remote))
+            .expect("a UDP address");
         socket.set_nonblocking(true).expect("a socket");
         sockets.push(socket);
     }
@@ -98,15 +110,24 @@ fn receive(sockets: &[UdpSocket], start: Instant, stop: &AtomicBool) -> (u64, Ve
     }
     let mut received = 0;
     let mut delays = Vec::with_capacity(1 << 20);
-    let limit = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    let limit = Timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000_000,
+    };
     let mut buffer = [0_u8; 2048];
     while !stop.load(Ordering::Relaxed) {
         let mut space = [const { std::mem::MaybeUninit::<epoll::Event>::uninit() }; 256];
-        let Ok((events, _)) = epoll::wait(&readiness, &mut space, Some(&limit)) else { continue };
+        let Ok((events, _)) = epoll::wait(&readiness, &mut space, Some(&limit)) else {
+            continue;
+        };
         for event in events.iter() {
-            let Ok(length) = sockets[event.data.u64() as usize].recv(&mut buffer) else { continue };
+            let Ok(length) = sockets[event.data.u64() as usize].recv(&mut buffer) else {
+                continue;
+            };
             received += 1;
-            let Some(stamp) = buffer[..length].get(12..20) else { continue };
+            let Some(stamp) = buffer[..length].get(12..20) else {
+                continue;
+            };
             let stamp = u64::from_be_bytes(stamp.try_into().expect("eight octets"));
             let now = start.elapsed().as_nanos() as u64;
             if let Some(delay) = now.checked_sub(stamp).filter(|delay| *delay < PLAUSIBLE) {

@@ -21,7 +21,7 @@ use crate::event_queue::EventQueue;
 use crate::lateness::{Lateness, LatenessSummary};
 use crate::outbox::{EngineEvent, LegSockets, Outbox};
 use crate::ports::PortRange;
-use crate::registry::{LegKind, Registry};
+use crate::registry::{LegKind, Move, Registry};
 use crate::spool_writer::{create_spool, words, RecordingId, SpoolWriter};
 use crate::thread::{Clock, MediaThread};
 use crate::wav_file::WavFiles;
@@ -406,7 +406,22 @@ impl Engine {
     /// What happened since the last call, in order. The engine's descriptor is readable when there is something.
     #[must_use]
     pub fn drain_events(&self) -> Vec<EngineEvent> {
-        self.events.drain()
+        let events = self.events.drain();
+        for event in &events {
+            if let EngineEvent::RecordingFailed { recording, .. } = event {
+                self.abandon(*recording);
+            }
+        }
+        events
+    }
+
+    /// The file is lost, so the core need not go on sealing chunks for it.
+    fn abandon(&self, recording: RecordingHandle) {
+        let thread = self.state().registry.remove_recording(recording);
+        if let Some(thread) = thread.and_then(|thread| self.threads.get(thread)) {
+            // A thread that takes no job has nothing to abandon.
+            let _ = thread.cast(move |worker| worker.exchange.abandon_recording(recording));
+        }
     }
 
     #[must_use]
@@ -482,29 +497,46 @@ impl Engine {
             state.registry.thread_of(leg).ok_or(Error::NoSuchLeg(leg))?;
         }
         if let Some(moving) = state.registry.bring_together(a, b) {
-            let legs = moving.legs.clone();
-            let parts = self.threads[moving.from].call(move |worker| {
-                let sockets: Vec<_> = legs.iter().map(|leg| (*leg, worker.detach(*leg))).collect();
-                (worker.exchange.take(legs[0]), sockets)
-            })?;
-            self.threads[moving.to].call(move |worker| {
-                let (parked, sockets) = parts;
-                let now = worker.clock.now();
+            self.relocate(&moving)?;
+            state.registry.moved(&moving.legs, moving.to);
+        }
+        state.registry.thread_of(a).ok_or(Error::NoSuchLeg(a))
+    }
+}
+
+impl Engine {
+    /// Legs are taken off one thread with their sockets and put on another; packets wait in the sockets meanwhile.
+    fn relocate(&self, moving: &Move) -> Result<(), Error> {
+        if !moving.recordings.is_empty() {
+            return Err(Error::BadSettings(
+                "Both parties are being recorded, on different media threads; stop one recording first.".into(),
+            ));
+        }
+        let legs = moving.legs.clone();
+        let parts = self.threads[moving.from].call(move |worker| {
+            let now = worker.clock.now();
+            let take = |leg: &LegId| (worker.exchange.take(*leg, now), (*leg, worker.detach(*leg)));
+            legs.iter().map(take).collect::<Vec<_>>()
+        })?;
+        let bridges = moving.bridges.clone();
+        self.threads[moving.to].call(move |worker| {
+            let now = worker.clock.now();
+            for (parked, (leg, sockets)) in parts {
                 if let Some(parked) = parked {
                     worker.exchange.put(parked, now);
                 }
-                for (leg, sockets) in sockets {
-                    let Some(sockets) = sockets else { continue };
-                    // Registered on one thread, the sockets fail on the next only when memory is used up.
+                if let Some(sockets) = sockets {
+                    // Watched on one thread, sockets fail to be on the next only when memory is used up.
                     worker
                         .attach(leg, sockets)
                         .map_err(|error| Error::BadAddress(words(&error)))?;
                 }
-                Ok::<_, Error>(())
-            })??;
-            state.registry.moved(&moving.legs, moving.to);
-        }
-        state.registry.thread_of(a).ok_or(Error::NoSuchLeg(a))
+            }
+            for (one, other) in bridges {
+                worker.exchange.bridge(one, other, now)?;
+            }
+            Ok(())
+        })?
     }
 }
 

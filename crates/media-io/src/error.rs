@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use media_core::exchange::ExchangeError;
-use media_core::ids::{LegId, RecordingHandle};
+use media_core::ids::LegId;
 
 use crate::ports::PortError;
 
@@ -18,7 +18,6 @@ pub enum Error {
     /// The address cannot be bound.
     BadAddress(String),
     NoSuchLeg(LegId),
-    NoSuchRecording(RecordingHandle),
     BadSettings(String),
     BadFile {
         path: PathBuf,
@@ -36,7 +35,6 @@ impl Error {
             Self::NoPorts { .. } => "media.no_ports",
             Self::BadAddress(_) | Self::BadSettings(_) => "media.bad_settings",
             Self::NoSuchLeg(_) => "media.no_such_leg",
-            Self::NoSuchRecording(_) => "media.no_such_recording",
             Self::BadFile { .. } => "media.bad_file",
             Self::NoAnswer => "media.no_answer",
         }
@@ -51,7 +49,6 @@ impl fmt::Display for Error {
             }
             Self::BadAddress(why) => write!(f, "The media address cannot be used: {why}."),
             Self::NoSuchLeg(leg) => write!(f, "There is no media leg {}; it may have been closed.", leg.0),
-            Self::NoSuchRecording(recording) => write!(f, "There is no recording {}.", recording.0),
             Self::BadSettings(why) => f.write_str(why),
             Self::BadFile { path, reason } => write!(f, "{}: {reason}.", path.display()),
             Self::NoAnswer => f.write_str(
@@ -76,7 +73,6 @@ impl From<ExchangeError> for Error {
     fn from(error: ExchangeError) -> Self {
         match error {
             ExchangeError::NoSuchLeg(leg) => Self::NoSuchLeg(leg),
-            ExchangeError::NoSuchRecording(recording) => Self::NoSuchRecording(recording),
             other => Self::BadSettings(other.to_string()),
         }
     }

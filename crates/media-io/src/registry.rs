@@ -32,10 +32,12 @@ impl Recorded {
     }
 }
 
-/// A set of legs that has to move, from where and to where.
+/// A set of legs that has to move, from where and to where, with what joins them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Move {
     pub legs: Vec<LegId>,
+    pub bridges: Vec<(LegId, LegId)>,
+    pub recordings: Vec<RecordingHandle>,
     pub from: usize,
     pub to: usize,
 }
@@ -117,26 +119,41 @@ impl Registry {
         self.recordings.keys().copied().collect()
     }
 
-    /// What must move so that `a` and `b` share a thread: the smaller of their companies.
+    /// What must move so that `a` and `b` share a thread: the smaller company, and rather one that is not recorded.
     pub fn bring_together(&self, a: LegId, b: LegId) -> Option<Move> {
         let (home_a, home_b) = (self.thread_of(a)?, self.thread_of(b)?);
         if home_a == home_b {
             return None;
         }
-        let (company_a, company_b) = (self.company(a), self.company(b));
-        Some(if company_b.len() <= company_a.len() {
-            Move {
-                legs: company_b,
-                from: home_b,
-                to: home_a,
-            }
+        let (move_a, move_b) = (
+            self.moving(a, home_a, home_b),
+            self.moving(b, home_b, home_a),
+        );
+        let cost = |one: &Move| (one.recordings.len(), one.legs.len());
+        Some(if cost(&move_b) <= cost(&move_a) {
+            move_b
         } else {
-            Move {
-                legs: company_a,
-                from: home_a,
-                to: home_b,
-            }
+            move_a
         })
+    }
+
+    fn moving(&self, leg: LegId, from: usize, to: usize) -> Move {
+        let legs = self.company(leg);
+        let inside = |one: &LegId| legs.contains(one);
+        let bridges = self.bridges.iter().map(|(one, other)| (*one, *other));
+        let bridges = bridges
+            .filter(|(one, other)| one <= other && inside(one))
+            .collect();
+        let recordings = self.recordings.iter();
+        let recordings = recordings.filter(|(_, both)| inside(&both.left) || inside(&both.right));
+        let recordings = recordings.map(|(handle, _)| *handle).collect();
+        Move {
+            legs,
+            bridges,
+            recordings,
+            from,
+            to,
+        }
     }
 
     pub fn moved(&mut self, legs: &[LegId], to: usize) {
@@ -226,38 +243,46 @@ mod tests {
     }
 
     #[test]
-    fn a_recorded_partner_moves_along() {
+    fn the_smaller_company_moves() {
         let mut registry = four_legs_on_two_threads();
         registry.join(A, C);
-        assert_eq!(
-            registry.bring_together(A, B),
-            Some(Move {
-                legs: vec![B],
-                from: 1,
-                to: 0
-            })
-        );
+        let moving = registry.bring_together(A, B).unwrap();
+        let alone = Move {
+            legs: vec![B],
+            bridges: vec![],
+            recordings: vec![],
+            from: 1,
+            to: 0,
+        };
+        assert_eq!(moving, alone);
+        registry.moved(&moving.legs, moving.to);
+        assert_eq!(registry.bring_together(A, B), None);
+    }
+
+    #[test]
+    fn what_is_recorded_stays_where_it_can() {
+        let mut registry = four_legs_on_two_threads();
+        registry.add_recording(RecordingHandle(9), B, B);
+        registry.join(A, C);
+        let moving = registry.bring_together(A, B).unwrap();
+        assert_eq!((&moving.legs[..], moving.to), (&[A, C][..], 1));
+        assert_eq!(moving.bridges, [(A, C)]);
+    }
+
+    #[test]
+    fn a_recording_moves_with_its_legs_and_outlives_them() {
+        let mut registry = four_legs_on_two_threads();
         registry.add_recording(RecordingHandle(9), B, D);
-        registry.separate(A);
-        assert_eq!(
-            registry.bring_together(B, A),
-            Some(Move {
-                legs: vec![A],
-                from: 0,
-                to: 1
-            })
-        );
         registry.add_recording(RecordingHandle(10), A, C);
-        let moved = registry.bring_together(A, B).unwrap();
-        assert_eq!(moved.legs, [B, D]);
-        registry.moved(&moved.legs, moved.to);
+        let moving = registry.bring_together(A, B).unwrap();
+        assert_eq!(
+            (&moving.legs[..], &moving.recordings[..]),
+            (&[B, D][..], &[RecordingHandle(9)][..])
+        );
+        registry.moved(&moving.legs, moving.to);
         assert_eq!(registry.bring_together(A, D), None);
         registry.remove(B);
-        assert_eq!(
-            registry.remove_recording(RecordingHandle(9)),
-            Some(0),
-            "moved along, and outlives its leg"
-        );
+        assert_eq!(registry.remove_recording(RecordingHandle(9)), Some(0));
         assert_eq!(registry.remove_recording(RecordingHandle(9)), None);
     }
 

@@ -68,8 +68,7 @@ class _Conversation:
                 case LegEnded(leg_id=leg_id) if leg_id == self.callee.id:
                     return self.callee.ending or Ending(EndCode.HUNG_UP, f"{self.callee.show()} hung up.", "callee")
                 case Answered() | MediaRenegotiated():
-                    self.bridged = None
-                    self._arrange()
+                    self._arrange(again=True)
                 case HoldChanged():
                     self._hold_changed()
                 case DigitPressed(leg_id=leg_id, digit=digit, by_signalling=True):
@@ -92,14 +91,15 @@ class _Conversation:
 
     # -- who hears what -------------------------------------------------------------------------------------------
 
-    def _arrange(self) -> None:
+    def _arrange(self, *, again: bool = False) -> None:
+        """``again``: the engine's bridge may be out of date, so make it even if it stands."""
         live = self.live
         ours, theirs = live.watch_media(self.caller), live.watch_media(self.callee)
         if ours is None or theirs is None:
             return
         self.recording.begin(ours, theirs)
         if not self.caller.holding and not self.callee.holding:
-            if self.bridged != (ours, theirs):
+            if again or self.bridged != (ours, theirs):
                 for leg, media in ((self.caller, ours), (self.callee, theirs)):
                     live.on_media("stop the tone for", leg, lambda media=media: live.engine.stop_playback(media))  # type: ignore[misc]
                 if live.on_media("bridge", self.callee, lambda: live.engine.bridge(ours, theirs)):
@@ -117,7 +117,6 @@ class _Conversation:
 
     def _hold_changed(self) -> None:
         held = self.caller.holding or self.callee.holding
-        self.bridged = None if held else self.bridged
         self._arrange()
         if held:
             self.silent_until.clear()

@@ -23,6 +23,7 @@ from sent.calls.sip_summary import printable, summarize
 MAX_LANES = 6
 _FIRST_LANE = 16
 _RIGHT_MARGIN = 11
+_MIN_STEP = 14
 _MAX_NOTE_LINES = 3
 
 
@@ -69,13 +70,15 @@ def draw(
     width: int = 100,
     ascii_only: bool = False,
 ) -> str:
-    """The ladder, lines of at most ``width`` (at least 60) columns. Legs beyond `MAX_LANES` share the last one."""
+    """The ladder, lines of at most ``width`` (at least 60) columns. Legs beyond `MAX_LANES`, or beyond what
+    the width has room for, share the last column."""
     return _Drawing(caller, callees, max(width, 60), _ASCII if ascii_only else _UNICODE).draw(messages, marks)
 
 
 class _Drawing:
     def __init__(self, caller: Lane, callees: Sequence[Lane], width: int, pen: _Pen) -> None:
-        shown = list(callees[: MAX_LANES - 2])
+        room = min(MAX_LANES, 1 + (width - _FIRST_LANE - _RIGHT_MARGIN) // _MIN_STEP)
+        shown = list(callees[: room - 2])
         further = callees[len(shown) :]
         if further:
             shown[-1] = Lane(f"{shown[-1].name} +{len(further)}", "", shown[-1].signalling_id)

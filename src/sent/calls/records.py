@@ -11,6 +11,7 @@ construction; across files and retries ``version`` decides.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -41,6 +42,7 @@ class RecordWriter:
         self._max = max_waiting
         self._waiting: dict[UUID, CallRecord] = {}
         self._wake = asyncio.Event()
+        self._full = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._replay_due = True
@@ -56,6 +58,8 @@ class RecordWriter:
             self._waiting[record.id] = record
         self._idle.clear()
         self._wake.set()
+        if len(self._waiting) > self._max:
+            self._full.set()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -71,7 +75,7 @@ class RecordWriter:
         while True:
             try:
                 await self._spill_overflow()
-                if self._replay_due:
+                while self._replay_due:
                     await self._replay()
                 if self._waiting:
                     await self._write(self._take())
@@ -83,7 +87,7 @@ class RecordWriter:
                 if failures == 1 or pause == _BACK_OFF[-1]:
                     log.warning("calls.records_wait", waiting=len(self._waiting), retry_s=pause, why=str(error))
                 await self._spill_overflow()
-                await asyncio.sleep(pause)
+                await self._pause(pause)
                 continue
             if self._waiting:
                 continue
@@ -100,6 +104,13 @@ class RecordWriter:
             await self._to_file(rest)
         self._idle.set()
         return len(rest)
+
+    async def _pause(self, seconds: float) -> None:
+        """Until it is time to try again, or until too many wait: then the file takes some of them at once."""
+        self._full.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._full.wait()
 
     # -- database -------------------------------------------------------------------------------------------------
 
@@ -169,7 +180,7 @@ class RecordWriter:
                 self.counters["replayed"] += len(records)
         await asyncio.to_thread(self._spill.end_replay)
         log.info("calls.records_replayed", records=self.counters["replayed"])
-        # Another file may have been begun meanwhile; the next turn finds out.
+        # Another file may have been begun meanwhile: `_replay_due` stays until there is none.
 
 
 def _by_organization(records: Iterable[CallRecord]) -> Iterable[list[CallRecord]]:

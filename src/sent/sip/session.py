@@ -73,6 +73,12 @@ class Session:
     def outgoing(self) -> bool:
         return self.uac is not None
 
+    @property
+    def early_exchange_done(self) -> bool:
+        """The first offer has its answer before the call has (RFC 3262): only then may UPDATE bring another."""
+        part = self.uac or self.uas
+        return part is not None and part.negotiated
+
     # ---- commands: the first INVITE
 
     def progress(
@@ -136,7 +142,7 @@ class Session:
 
     def ask_for_offer(self, now: float) -> bool:
         """A re-INVITE without SDP. Its 2xx brings an offer (`Offered`, ``INVITE``) whose answer goes into the ACK.
-        False while another exchange is under way."""
+        Queued like `offer`."""
         return False if self.ended else self.offers.ask(now)
 
     def answer_offer(self, sdp: bytes, now: float, *, headers: Headers = ()) -> bool:

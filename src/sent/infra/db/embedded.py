@@ -6,6 +6,7 @@
       owner.password       0600, ours; the owner of the database `sent`, not a superuser
       postgres.log         bounded
       cluster/             PGDATA, 0700, owned by whom PostgreSQL runs as
+      programs/            a copy of PostgreSQL, only where the dropped user cannot reach the installed one
       run/                 the socket, 0700; no TCP port at all
 
 The server is a child in a process group of its own (Ctrl-C in the terminal is for us, we stop it in order). When
@@ -24,6 +25,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -32,7 +34,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from sent.infra.db import postmaster, unprivileged
-from sent.infra.db.binaries import Installation, find_installation
+from sent.infra.db.binaries import Installation, find_installation, reachable_copy
 from sent.kit.errors import Unavailable
 
 OWNER = "sent"
@@ -86,6 +88,7 @@ class EmbeddedPostgres:
         self._log_path = self._dir / "postgres.log"
         self._chosen_installation = installation
         self._durable = durable
+        self._turn = threading.Lock()  # a stop that comes during a restart waits, and then stops
         self._lock_fd: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -99,6 +102,10 @@ class EmbeddedPostgres:
 
     def start(self) -> str:
         """Start (initialising at the first time) and return the owner's conninfo. Raises `Unavailable` in words."""
+        with self._turn:
+            return self._start()
+
+    def _start(self) -> str:
         if self.pid is not None:
             return self._owner_dsn()
         self._make_dir()
@@ -106,8 +113,9 @@ class EmbeddedPostgres:
         try:
             run_as = unprivileged.choose(self._cluster)
             installation = self._chosen_installation or find_installation(self._existing_major())
-            unprivileged.check_reachable(self._cluster, run_as, "the data")
-            unprivileged.check_reachable(installation.postgres, run_as, "PostgreSQL's programs")
+            unprivileged.check_reachable(self._cluster, run_as)
+            if unprivileged.closed_folder(installation.postgres, run_as) is not None:
+                installation = reachable_copy(installation, self._dir / "programs")
             if self._cluster.exists():
                 postmaster.stop_orphan(self._cluster)
             else:
@@ -116,12 +124,16 @@ class EmbeddedPostgres:
             if not self._password_path(OWNER).exists():
                 self._make_owner()
         except BaseException:
-            self.stop()
+            self._stop()
             raise
         return self._owner_dsn()
 
     def stop(self) -> None:
         """Fast shutdown; immediate when that takes too long (the log is replayed at the next start)."""
+        with self._turn:
+            self._stop()
+
+    def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGINT)
@@ -136,8 +148,9 @@ class EmbeddedPostgres:
 
     def restart(self) -> None:
         """After the server died by itself."""
-        self.stop()
-        self.start()
+        with self._turn:
+            self._stop()
+            self._start()
 
     def bound_log(self) -> None:
         """Keep the log under its limit; called now and then while running. One older part is kept."""

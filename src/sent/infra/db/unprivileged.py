@@ -1,7 +1,8 @@
 """Whom PostgreSQL runs as: it refuses to run as root, and should not.
 
 Not root: ourselves. Root: the owner of an existing data folder, else the user ``sent`` where the administrator made
-one, else ``nobody``. initdb wants a user with a name, so a bare number does not do.
+one (which keeps the data apart from other services that run as nobody), else ``nobody``. initdb wants a user with a
+name, so a bare number does not do.
 """
 
 from __future__ import annotations
@@ -50,12 +51,15 @@ def choose(existing_data: Path) -> RunAs:
     )
 
 
-def check_reachable(path: Path, run_as: RunAs, what: str) -> None:
-    """Raises `Unavailable` that names the first folder on the way to ``path`` which the dropped user cannot enter."""
+def closed_folder(path: Path, run_as: RunAs) -> Path | None:
+    """The first folder on the way to ``path`` that the dropped user cannot enter."""
     if run_as.uid is None:
-        return
+        return None
     for folder in reversed(path.resolve().parents):
-        status = folder.stat()
+        try:
+            status = folder.stat()
+        except FileNotFoundError:
+            return None  # still to be made, and then by us
         if status.st_uid == run_as.uid:
             may_enter = status.st_mode & stat.S_IXUSR
         elif status.st_gid == run_as.gid:
@@ -63,11 +67,26 @@ def check_reachable(path: Path, run_as: RunAs, what: str) -> None:
         else:
             may_enter = status.st_mode & stat.S_IXOTH
         if not may_enter:
-            user = pwd.getpwuid(run_as.uid).pw_name
-            raise Unavailable(
-                "db.folder_closed",
-                f"SENT runs as root and starts PostgreSQL as {user}, who cannot enter {folder} on the way to {what}"
-                f" {path}; either open it for passing through (chmod o+x {folder}), or keep {what} elsewhere"
-                " (for example under /var/lib), or start SENT as an ordinary user",
-                folder=str(folder),
-            )
+            return folder
+    return None
+
+
+def can_hold_data(path: Path) -> bool:
+    """Whether an embedded server could keep its data in ``path``: for choosing a default when started as root, whose
+    home is usually closed to others.
+    """
+    return closed_folder(path / "cluster", choose(path / "cluster")) is None
+
+
+def check_reachable(path: Path, run_as: RunAs) -> None:
+    """Raises `Unavailable` that names the closed folder on the way to the data in ``path``, and what to do."""
+    folder = closed_folder(path, run_as)
+    if folder is not None and run_as.uid is not None:
+        user = pwd.getpwuid(run_as.uid).pw_name
+        raise Unavailable(
+            "db.folder_closed",
+            f"SENT runs as root and starts PostgreSQL as {user}, who cannot enter {folder} on the way to the data in"
+            f" {path}; either open it for passing through (chmod o+x {folder}), or keep the data elsewhere (for"
+            " example in /var/lib/sent), or start SENT as an ordinary user",
+            folder=str(folder),
+        )
