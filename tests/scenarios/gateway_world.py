@@ -117,9 +117,7 @@ class World:
         self.calls = CallRegistry(self.tools)
         authentication = Authentication(REALM, self.credentials, self, NonceBook(b"n" * 32), self.flood)
         trunks = Trunks(self.directory, self.links, self.usage)
-        self.server = SipServer(
-            self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls
-        )
+        self.server = SipServer(self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls)
         self.phones: list[WirePhone] = []
         self.server.start()
 
@@ -138,6 +136,7 @@ class World:
         person: int | None = None,
         script: PhoneScript | None = None,
         algorithm: DigestAlgorithm = DigestAlgorithm.MD5,
+        port: int = 5060,
     ) -> WirePhone:
         """A device with credentials; ``extension`` rings its person (a number: two phones may share one)."""
         number = len(self.credentials.devices) + 1
@@ -155,18 +154,26 @@ class World:
         )
         if extension is not None:
             self.extensions[extension] = (user_id, user.capitalize())
-        return self._keep(
-            WirePhone(self.wire, user, host, password=password, domain="sent.test", server=SERVER, script=script)
-        )
+        return self.stranger(user, host, password=password, port=port, script=script)
+
+    def stranger(
+        self, user: str, host: str, *, password: str = "", port: int = 5060, script: PhoneScript | None = None
+    ) -> WirePhone:
+        """A phone that nobody gave credentials to."""
+        where: dict[str, Any] = {"domain": "sent.test", "server": SERVER}
+        return self._keep(WirePhone(self.wire, user, host, password=password, port=port, script=script, **where))
 
     def carrier(self, host: str, script: PhoneScript | None = None) -> WirePhone:
-        return self._keep(WirePhone(self.wire, "carrier", host, script=script))
+        config = AgentConfig(user_agent="Carrier", methods=frozenset({"REGISTER"}))
+        return self._keep(WirePhone(self.wire, "carrier", host, script=script, config=config))
 
     def _keep(self, phone: WirePhone) -> WirePhone:
         self.phones.append(phone)
         return phone
 
-    async def trunk(self, password: str | None = "5ecret", numbers: dict[str, str] | None = None, **changes: Any) -> Trunk:
+    async def trunk(
+        self, password: str | None = "5ecret", numbers: dict[str, str] | None = None, **changes: Any
+    ) -> Trunk:
         trunk = replace(TRUNK, **changes)
         rows = tuple(
             TrunkNumber(UUID(int=500 + n), ORGANIZATION, trunk.id, number, extension)

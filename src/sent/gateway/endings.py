@@ -95,6 +95,7 @@ _Q850: dict[int, tuple[EndCode, Blame, str]] = {
 }
 
 _PHRASES: dict[int, str] = {
+    400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",
     408: "Request Timeout",

@@ -1,8 +1,9 @@
 """Who asks too much without showing who they are. Pure: time is an argument, memory is bounded.
 
 Every source address has a bucket of tokens. What is unauthenticated, failed or malformed takes some; a request
-that turns out to be authenticated gives its token back, so an office of 500 phones behind one address may come back at
-once after a power cut. Retransmissions never arrive here (the transaction layer absorbs them). An empty bucket
+that turns out to be authenticated gives its token back, and the bucket grows with the devices that have
+authenticated from there, so an office of 500 phones behind one address may come back at once after a power cut.
+Retransmissions never arrive here (the transaction layer absorbs them). An empty bucket
 bans the address for a time that doubles with each ban.
 
 Flows that have authenticated are trusted: neither a ban (UDP sources can be forged) nor their own challenges
@@ -42,9 +43,12 @@ COST = {
 
 @dataclass(frozen=True, slots=True)
 class FloodLimits:
-    """``burst`` tokens, ``per_second`` of them come back; times in seconds."""
+    """``burst`` tokens and ``per_device`` more for each device (up to ``devices``) that has authenticated from an address;
+    ``per_second`` of them come back; times in seconds."""
 
     burst: float = 60.0
+    per_device: float = 2.0
+    devices: int = 2_000
     per_second: float = 5.0
     first_ban: float = 10.0
     longest_ban: float = 3600.0
@@ -60,6 +64,7 @@ class _Source:
     at: float
     banned_until: float = 0.0
     bans: int = 0
+    devices: int = 0
 
 
 class FloodGuard:
@@ -93,9 +98,11 @@ class FloodGuard:
 
     def authenticated(self, flow: Flow, now: float) -> None:
         """The request after a challenge was good: give the challenge's token back and trust this flow."""
-        source = self._sources.get(source_key(flow.remote[0]))
-        if source is not None:
-            source.tokens = min(self._limits.burst, source.tokens + COST[Offence.UNAUTHENTICATED])
+        source = self._source(flow, now)
+        if flow not in self._trusted:
+            source.devices = min(source.devices + 1, self._limits.devices)
+            source.tokens += self._limits.per_device
+        source.tokens = min(self._capacity(source), source.tokens + COST[Offence.UNAUTHENTICATED])
         self._trusted[flow] = now + self._limits.trust
         self._trusted.move_to_end(flow)
         while len(self._trusted) > self._limits.trusted:
@@ -122,9 +129,12 @@ class FloodGuard:
             while len(self._sources) > self._limits.sources:
                 self._sources.popitem(last=False)
         self._sources.move_to_end(key)
-        source.tokens = min(self._limits.burst, source.tokens + (now - source.at) * self._limits.per_second)
+        source.tokens = min(self._capacity(source), source.tokens + (now - source.at) * self._limits.per_second)
         source.at = now
         return source
+
+    def _capacity(self, source: _Source) -> float:
+        return self._limits.burst + self._limits.per_device * source.devices
 
     def _ban(self, source: _Source, now: float) -> None:
         if now - source.banned_until > self._limits.forget_bans_after:
@@ -132,7 +142,7 @@ class FloodGuard:
         seconds = min(self._limits.longest_ban, self._limits.first_ban * 2.0**source.bans)
         source.bans = min(source.bans + 1, 32)
         source.banned_until = now + seconds
-        source.tokens = self._limits.burst / 2
+        source.tokens = self._capacity(source) / 2
         self.counters["bans"] += 1
 
 

@@ -63,6 +63,17 @@ def test_an_office_of_500_phones_behind_one_address_comes_back_at_once():
     assert guard.counters["bans"] == 0
 
 
+def test_and_comes_back_at_once_after_a_power_cut_though_no_port_is_the_same():
+    guard = FloodGuard()
+    for port in range(500):
+        guard.offended(flow(port=10_000 + port), Offence.UNAUTHENTICATED, port / 10)
+        guard.authenticated(flow(port=10_000 + port), port / 10)
+    for port in range(500):
+        assert guard.admit(flow(port=20_000 + port), 9_000.0)
+        guard.offended(flow(port=20_000 + port), Offence.UNAUTHENTICATED, 9_000.0)
+    assert guard.counters["bans"] == 0
+
+
 def test_a_trusted_flow_outlives_the_ban_of_its_address():
     guard = FloodGuard()
     guard.authenticated(flow(port=4444), 0.0)

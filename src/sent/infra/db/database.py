@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -38,6 +39,8 @@ _OPTIONS = (
     "-c search_path=sent,pg_catalog -c timezone=UTC -c datestyle=ISO -c statement_timeout=30s -c lock_timeout=10s"
     " -c idle_in_transaction_session_timeout=60s"
 )
+
+_log = logging.getLogger("sent.db")
 
 ENTER_SQL = """
 SELECT set_config('role', %(role)s, true),
@@ -144,6 +147,10 @@ class Database:
                     "a statement failed and its error was swallowed, so nothing was written; use a savepoint"
                     " (connection.transaction()) around what may fail"
                 )
+        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
+            raise Unavailable(
+                "db.too_slow", f"the database took too long ({error.diag.message_primary}); try again later"
+            ) from error
         except psycopg.Error as error:
             if _server_is_gone(connection, error):
                 raise _unavailable(str(error)) from error
@@ -183,8 +190,11 @@ class Database:
             await asyncio.sleep(_SUPERVISION_S)
             embedded.bound_log()
             if embedded.pid is None:
-                with contextlib.suppress(Unavailable):  # tried again in a second; the doors say what is wrong
+                _log.error("PostgreSQL has stopped by itself; starting it again")
+                try:
                     await asyncio.to_thread(embedded.restart)
+                except Unavailable as error:
+                    _log.error("PostgreSQL does not start; trying again: %s", error)
 
 
 def prepare(owner_dsn: str) -> str:
