@@ -65,9 +65,14 @@ impl Phone {
         let length = self.encoder.rate() as usize / 50;
         let start = self.sent % (self.tone.len() - length);
         let mut payload = Vec::new();
-        self.encoder.encode(&self.tone[start..start + length], &mut payload);
+        self.encoder
+            .encode(&self.tone[start..start + length], &mut payload);
         self.sent += length;
-        self.numbered(self.codec.payload_type, self.codec.clock_rate / 50, &payload)
+        self.numbered(
+            self.codec.payload_type,
+            self.codec.clock_rate / 50,
+            &payload,
+        )
     }
 
     fn numbered(&mut self, payload_type: PayloadType, step: u32, payload: &[u8]) -> Vec<u8> {
@@ -155,7 +160,11 @@ impl World {
 
     fn deliver(&mut self) {
         for (leg, channel, to, mut packet) in self.sink.packets.drain(..) {
-            let phone = self.phones.iter_mut().find(|phone| phone.leg == leg).unwrap();
+            let phone = self
+                .phones
+                .iter_mut()
+                .find(|phone| phone.leg == leg)
+                .unwrap();
             if channel == Channel::Rtcp {
                 assert_eq!(to.ip(), phone.address.ip());
                 continue;
@@ -166,7 +175,9 @@ impl World {
                 length = receiver.unprotect_rtp(&mut packet).unwrap();
             }
             let parsed = Packet::parse(&packet[..length]).unwrap();
-            phone.heard.push((parsed.header, parsed.payload.to_vec(), self.now));
+            phone
+                .heard
+                .push((parsed.header, parsed.payload.to_vec(), self.now));
         }
         self.events.append(&mut self.sink.events);
         for (_, chunk) in self.sink.chunks.drain(..) {
@@ -175,8 +186,14 @@ impl World {
     }
 
     fn receive(&mut self, leg: LegId, mut packet: Vec<u8>, from: SocketAddr) {
-        self.exchange
-            .receive(leg, Channel::Rtp, &mut packet, from, self.now, &mut self.sink);
+        self.exchange.receive(
+            leg,
+            Channel::Rtp,
+            &mut packet,
+            from,
+            self.now,
+            &mut self.sink,
+        );
         self.deliver();
     }
 
@@ -215,7 +232,10 @@ impl World {
             let (a, b) = (&pair[0].0, &pair[1].0);
             assert_eq!(a.ssrc, b.ssrc);
             assert_eq!(b.sequence, a.sequence.wrapping_add(1), "{a:?} {b:?}");
-            assert!((b.timestamp.wrapping_sub(a.timestamp) as i32) >= 0, "{a:?} {b:?}");
+            assert!(
+                (b.timestamp.wrapping_sub(a.timestamp) as i32) >= 0,
+                "{a:?} {b:?}"
+            );
         }
     }
 }
@@ -231,10 +251,17 @@ fn the_same_codec_is_relayed_undecoded_at_once() {
     world.assert_continuous(0);
     world.assert_continuous(1);
     let statistics = world.statistics(A);
-    assert_eq!((statistics.packets_received, statistics.packets_sent), (100, 100));
+    assert_eq!(
+        (statistics.packets_received, statistics.packets_sent),
+        (100, 100)
+    );
     assert!(!statistics.transcoded);
     assert!(statistics.mos.unwrap() > 4.3, "{statistics:?}");
-    assert_ne!(world.phones[1].heard[0].0.ssrc, Ssrc(1_000), "a source of our own");
+    assert_ne!(
+        world.phones[1].heard[0].0.ssrc,
+        Ssrc(1_000),
+        "a source of our own"
+    );
 }
 
 #[test]
@@ -244,8 +271,14 @@ fn other_codecs_are_transcoded_on_the_clock() {
         world.talk(3_000);
         for (phone, frequency, other) in [(0, 1_200.0, 500.0), (1, 500.0, 1_200.0)] {
             let level = world.phones[phone].hears(frequency);
-            assert!((level - -13.0).abs() < 1.0, "{a}/{b} phone {phone}: {level}");
-            assert!(world.phones[phone].hears(other) < -45.0, "{a}/{b} phone {phone}");
+            assert!(
+                (level - -13.0).abs() < 1.0,
+                "{a}/{b} phone {phone}: {level}"
+            );
+            assert!(
+                world.phones[phone].hears(other) < -45.0,
+                "{a}/{b} phone {phone}"
+            );
             world.assert_continuous(phone);
             assert!((148..=151).contains(&world.phones[phone].heard.len()));
         }
@@ -276,7 +309,13 @@ fn a_playback_replaces_the_bridge_and_gives_it_back() {
     }];
     world
         .exchange
-        .play(A, PlaybackId(9), Playback::tone(steps, false), world.now, &mut world.sink)
+        .play(
+            A,
+            PlaybackId(9),
+            Playback::tone(steps, false),
+            world.now,
+            &mut world.sink,
+        )
         .unwrap();
     let before = world.phones[0].heard.len();
     world.talk(1_000);
@@ -285,7 +324,10 @@ fn a_playback_replaces_the_bridge_and_gives_it_back() {
     assert!(goertzel_dbm0(&during, 8_000, 1_200.0) < -50.0);
     world.talk(1_000);
     assert!((world.phones[0].hears(1_200.0) - -13.0).abs() < 0.5);
-    assert!((world.phones[1].hears(500.0) - -13.0).abs() < 0.5, "the other side never noticed");
+    assert!(
+        (world.phones[1].hears(500.0) - -13.0).abs() < 0.5,
+        "the other side never noticed"
+    );
     world.assert_continuous(0);
     let ended = Event::PlaybackEnded {
         leg: A,
@@ -314,11 +356,20 @@ fn playbacks_are_replaced_stopped_and_closed() {
             .unwrap();
         world.wait(200);
         if id == 2 {
-            world.exchange.stop_playback(A, world.now, &mut world.sink).unwrap();
+            world
+                .exchange
+                .stop_playback(A, world.now, &mut world.sink)
+                .unwrap();
         }
     }
-    assert!(world.exchange.close(A, world.now, &mut world.sink).is_some());
-    assert!(world.exchange.close(A, world.now, &mut world.sink).is_none());
+    assert!(world
+        .exchange
+        .close(A, world.now, &mut world.sink)
+        .is_some());
+    assert!(world
+        .exchange
+        .close(A, world.now, &mut world.sink)
+        .is_none());
     world.deliver();
     let ended: Vec<u64> = world
         .events
@@ -342,7 +393,13 @@ fn playbacks_are_replaced_stopped_and_closed() {
 fn digits_are_reported_and_pass_with_the_peers_payload_type() {
     let mut world = World::bridged("PCMU", "PCMU");
     world.talk(200);
-    for (duration, end) in [(160, false), (320, false), (800, true), (800, true), (800, true)] {
+    for (duration, end) in [
+        (160, false),
+        (320, false),
+        (800, true),
+        (800, true),
+        (800, true),
+    ] {
         let event = EventPayload {
             event: 5,
             end,
@@ -356,7 +413,11 @@ fn digits_are_reported_and_pass_with_the_peers_payload_type() {
     }
     world.phones[0].timestamp = world.phones[0].timestamp.wrapping_add(800);
     world.talk(200);
-    let digits: Vec<_> = world.events.iter().filter(|e| matches!(e, Event::Digit { .. })).collect();
+    let digits: Vec<_> = world
+        .events
+        .iter()
+        .filter(|e| matches!(e, Event::Digit { .. }))
+        .collect();
     assert_eq!(
         digits,
         [&Event::Digit {
@@ -367,8 +428,12 @@ fn digits_are_reported_and_pass_with_the_peers_payload_type() {
     );
     let passed = world.phones[1].events();
     assert_eq!(passed.len(), 5);
-    assert!(passed.iter().all(|(header, _)| header.payload_type == PayloadType(102)));
-    assert!(passed.windows(2).all(|pair| pair[0].0.timestamp == pair[1].0.timestamp));
+    assert!(passed
+        .iter()
+        .all(|(header, _)| header.payload_type == PayloadType(102)));
+    assert!(passed
+        .windows(2)
+        .all(|pair| pair[0].0.timestamp == pair[1].0.timestamp));
     world.assert_continuous(1);
 }
 
@@ -391,26 +456,41 @@ fn digits_are_sent_anew_beside_transcoded_audio() {
     assert!(passed.iter().all(|(_, event)| event.event == 11));
     assert!(passed[0].0.marker);
     world.assert_continuous(1);
-    assert!((world.phones[1].hears(500.0) - -13.0).abs() < 1.0, "audio goes on behind it");
+    assert!(
+        (world.phones[1].hears(500.0) - -13.0).abs() < 1.0,
+        "audio goes on behind it"
+    );
 }
 
 #[test]
 fn our_own_digits_interrupt_the_relay_only_while_they_last() {
     let mut world = World::bridged("PCMU", "PCMU");
     world.talk(200);
-    world.exchange.send_digits(B, "19", 100, 60, world.now).unwrap();
+    world
+        .exchange
+        .send_digits(B, "19", 100, 60, world.now)
+        .unwrap();
     world.talk(1_000);
     let events = world.phones[1].events();
     assert_eq!(events.len(), 14);
     assert_eq!(events.iter().filter(|(header, _)| header.marker).count(), 2);
     world.assert_continuous(1);
     assert!((world.phones[1].hears(500.0) - -13.0).abs() < 0.5);
-    let error = world.exchange.send_digits(B, "1x", 100, 60, world.now).unwrap_err();
+    let error = world
+        .exchange
+        .send_digits(B, "1x", 100, 60, world.now)
+        .unwrap_err();
     assert!(error.to_string().contains("'x'"), "{error}");
     let mut settings = world.phones[1].settings();
     settings.dtmf_send = None;
-    world.exchange.configure(B, settings, world.now, &mut world.sink).unwrap();
-    let error = world.exchange.send_digits(B, "1", 100, 60, world.now).unwrap_err();
+    world
+        .exchange
+        .configure(B, settings, world.now, &mut world.sink)
+        .unwrap();
+    let error = world
+        .exchange
+        .send_digits(B, "1", 100, 60, world.now)
+        .unwrap_err();
     assert!(error.to_string().contains("SIP INFO"));
 }
 
@@ -452,7 +532,10 @@ fn srtp_on_one_side_only() {
         ));
         world.talk(500);
         // The same keys again (a re-INVITE) keep the contexts: no packet is lost or accepted twice.
-        world.exchange.configure(A, settings, world.now, &mut world.sink).unwrap();
+        world
+            .exchange
+            .configure(A, settings, world.now, &mut world.sink)
+            .unwrap();
         world.talk(500);
         assert!((world.phones[0].hears(1_200.0) - -13.0).abs() < 0.3);
         assert!((world.phones[1].hears(500.0) - -13.0).abs() < 0.3);
@@ -492,21 +575,36 @@ fn hold_stops_audio_each_way_as_negotiated() {
         .configure(A, settings.clone(), world.now, &mut world.sink)
         .unwrap();
     world.talk(200);
-    assert_eq!((world.phones[0].heard.len(), world.phones[1].heard.len()), (0, 10));
+    assert_eq!(
+        (world.phones[0].heard.len(), world.phones[1].heard.len()),
+        (0, 10)
+    );
     settings.may_receive = false;
     settings.may_send = true;
-    world.exchange.configure(A, settings, world.now, &mut world.sink).unwrap();
+    world
+        .exchange
+        .configure(A, settings, world.now, &mut world.sink)
+        .unwrap();
     world.talk(200);
-    assert_eq!((world.phones[0].heard.len(), world.phones[1].heard.len()), (10, 10));
+    assert_eq!(
+        (world.phones[0].heard.len(), world.phones[1].heard.len()),
+        (10, 10)
+    );
     world.wait(60_000);
-    assert!(!world.events.iter().any(|e| matches!(e, Event::Silence { leg: A, .. })));
+    assert!(!world
+        .events
+        .iter()
+        .any(|e| matches!(e, Event::Silence { leg: A, .. })));
 }
 
 #[test]
 fn a_stream_speaks_hears_and_marks() {
     let mut world = World::new(vec![Phone::new(A, "PCMU", 600.0)]);
     let stream = StreamHandle::new(16_000, 2_000).unwrap();
-    world.exchange.open_stream(B, stream.clone(), world.now).unwrap();
+    world
+        .exchange
+        .open_stream(B, stream.clone(), world.now)
+        .unwrap();
     world.exchange.bridge(A, B, world.now).unwrap();
     let prompt: Vec<u8> = sine(16_000, 1_000.0, -10.0, 16_000)
         .into_iter()
@@ -515,7 +613,10 @@ fn a_stream_speaks_hears_and_marks() {
     assert_eq!(stream.write(&prompt), prompt.len());
     stream.mark("said").unwrap();
     world.talk(900);
-    assert!(!world.events.iter().any(|e| matches!(e, Event::MarkReached { .. })));
+    assert!(!world
+        .events
+        .iter()
+        .any(|e| matches!(e, Event::MarkReached { .. })));
     world.talk(200);
     assert!(world.events.contains(&Event::MarkReached {
         leg: B,
@@ -557,10 +658,17 @@ fn a_new_source_and_a_new_codec_go_on_seamlessly() {
         .unwrap();
     world.talk(300);
     settings.send = codec("PCMU");
-    world.exchange.configure(B, settings, world.now, &mut world.sink).unwrap();
+    world
+        .exchange
+        .configure(B, settings, world.now, &mut world.sink)
+        .unwrap();
     world.talk(300);
     world.assert_continuous(1);
-    let types: Vec<u8> = world.phones[1].heard.iter().map(|(h, _, _)| h.payload_type.0).collect();
+    let types: Vec<u8> = world.phones[1]
+        .heard
+        .iter()
+        .map(|(h, _, _)| h.payload_type.0)
+        .collect();
     assert!(types.contains(&8) && types.last() == Some(&0));
     assert_eq!(world.statistics(A).packets_lost, 0);
 }
@@ -591,7 +699,11 @@ fn reports_measure_loss_jitter_and_round_trip() {
             world.deliver();
             for (_, _, _, report) in reported {
                 reports += 1;
-                let Ok(crate::rtcp::Rtcp::Report { ssrc, sender, blocks }) = crate::rtcp::packets(&report).next().unwrap()
+                let Ok(crate::rtcp::Rtcp::Report {
+                    ssrc,
+                    sender,
+                    blocks,
+                }) = crate::rtcp::packets(&report).next().unwrap()
                 else {
                     panic!("no report")
                 };
@@ -621,10 +733,16 @@ fn reports_measure_loss_jitter_and_round_trip() {
     }
     assert!(reports >= 3, "{reports}");
     let statistics = world.statistics(A);
-    assert!((statistics.loss_percent - 10.0).abs() < 0.5, "{statistics:?}");
+    assert!(
+        (statistics.loss_percent - 10.0).abs() < 0.5,
+        "{statistics:?}"
+    );
     assert!((statistics.round_trip_ms.unwrap() - 20.0).abs() < 1.0);
     assert!(statistics.remote_loss_percent > 5.0);
-    assert!((3.2..3.6).contains(&statistics.mos.unwrap()), "{statistics:?}");
+    assert!(
+        (3.2..3.6).contains(&statistics.mos.unwrap()),
+        "{statistics:?}"
+    );
 }
 
 #[test]
@@ -663,7 +781,10 @@ fn mistakes_are_named_and_change_nothing() {
         world.exchange.bridge(A, nobody, world.now),
         Err(ExchangeError::NoSuchLeg(nobody))
     );
-    assert_eq!(world.exchange.open_rtp(A, world.now), Err(ExchangeError::LegExists(A)));
+    assert_eq!(
+        world.exchange.open_rtp(A, world.now),
+        Err(ExchangeError::LegExists(A))
+    );
     world.talk(100);
     assert_eq!(world.phones[1].heard.len(), 5, "the bridge stands");
 }
@@ -677,7 +798,10 @@ fn unknown_codecs_are_relayed() {
         settings.receive = vec![g722.clone()];
         settings.send = g722.clone();
         let leg = world.phones[index].leg;
-        world.exchange.configure(leg, settings, world.now, &mut world.sink).unwrap();
+        world
+            .exchange
+            .configure(leg, settings, world.now, &mut world.sink)
+            .unwrap();
     }
     for n in 0..10u8 {
         let packet = world.phones[0].numbered(PayloadType(9), 160, &[n; 160]);
@@ -706,12 +830,20 @@ fn a_recording_holds_both_sides_on_their_clock() {
         .start_recording(handle, &setup, world.now, &mut world.sink)
         .unwrap();
     world.talk(2_000);
-    world.exchange.stop_recording(handle, world.now, &mut world.sink);
-    world.exchange.stop_recording(handle, world.now, &mut world.sink);
+    world
+        .exchange
+        .stop_recording(handle, world.now, &mut world.sink);
+    world
+        .exchange
+        .stop_recording(handle, world.now, &mut world.sink);
     world.deliver();
     let info = crate::spool::Info::scan(world.chunks.as_slice(), &setup.key).unwrap();
-    assert_eq!((info.duration_ms, info.truncated, info.packets), (2_000, false, 200));
-    let mut renderer = crate::spool::Renderer::new(world.chunks.as_slice(), &setup.key, 8_000).unwrap();
+    assert_eq!(
+        (info.duration_ms, info.truncated, info.packets),
+        (2_000, false, 200)
+    );
+    let mut renderer =
+        crate::spool::Renderer::new(world.chunks.as_slice(), &setup.key, 8_000).unwrap();
     let mut stereo = Vec::new();
     loop {
         let part = renderer.read(1_000).unwrap();
@@ -732,7 +864,10 @@ fn a_recording_holds_both_sides_on_their_clock() {
 fn a_stream_is_recorded_as_it_speaks() {
     let mut world = World::new(vec![Phone::new(A, "PCMU", 600.0)]);
     let stream = StreamHandle::new(16_000, 5_000).unwrap();
-    world.exchange.open_stream(B, stream.clone(), world.now).unwrap();
+    world
+        .exchange
+        .open_stream(B, stream.clone(), world.now)
+        .unwrap();
     world.exchange.bridge(A, B, world.now).unwrap();
     let setup = RecordingSetup {
         key: [3; 32],
@@ -752,9 +887,12 @@ fn a_stream_is_recorded_as_it_speaks() {
         .collect();
     let _ = stream.write(&prompt);
     world.talk(1_000);
-    world.exchange.stop_recording(RecordingHandle(2), world.now, &mut world.sink);
+    world
+        .exchange
+        .stop_recording(RecordingHandle(2), world.now, &mut world.sink);
     world.deliver();
-    let mut renderer = crate::spool::Renderer::new(world.chunks.as_slice(), &setup.key, 16_000).unwrap();
+    let mut renderer =
+        crate::spool::Renderer::new(world.chunks.as_slice(), &setup.key, 16_000).unwrap();
     let mut right = Vec::new();
     loop {
         let part = renderer.read(4_000).unwrap();
