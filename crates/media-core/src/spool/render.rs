@@ -33,10 +33,11 @@ struct Held {
     sequence: u64,
     payload_type: PayloadType,
     payload: Vec<u8>,
-    first: bool,
+    epoch: u64,
 }
 
 struct Anchor {
+    epoch: u64,
     timestamp: u64,
     /// µs since the start of the recording.
     micros: i64,
@@ -162,15 +163,12 @@ impl<R: Read> Renderer<R> {
 
 impl Track {
     fn hold(&mut self, packet: &PacketRecord<'_>) {
-        let mut first = false;
         if self.source != Some(packet.ssrc) {
             self.source = Some(packet.ssrc);
             self.start_epoch();
-            first = true;
         } else if let Some(highest) = self.sequences.highest() {
             if self.sequences.peek(packet.sequence).abs_diff(highest) > 3_000 {
                 self.start_epoch();
-                first = true;
             }
         }
         let sequence = self.sequences.unwrap(packet.sequence);
@@ -185,7 +183,7 @@ impl Track {
             sequence,
             payload_type: packet.payload_type,
             payload: packet.payload.to_vec(),
-            first,
+            epoch: key.0,
         });
     }
 
@@ -274,9 +272,15 @@ impl Track {
     /// The packet's place in µs since the start of the recording.
     fn locate(&mut self, packet: &Held, clock_rate: u32) -> i64 {
         let arrival = packet.arrival as i64;
-        if let Some(anchor) = self.anchor.as_mut().filter(|_| !packet.first) {
-            let units = packet.timestamp as i128 - anchor.timestamp as i128;
-            let place = anchor.micros + (units * 1_000_000 / i128::from(clock_rate.max(1))) as i64;
+        let micros_between = |from: u64, to: u64| {
+            ((i128::from(to) - i128::from(from)) * 1_000_000 / i128::from(clock_rate.max(1))) as i64
+        };
+        if let Some(anchor) = self
+            .anchor
+            .as_mut()
+            .filter(|anchor| anchor.epoch == packet.epoch)
+        {
+            let place = anchor.micros + micros_between(anchor.timestamp, packet.timestamp);
             let delay = arrival - place;
             if delay.abs() <= JUMP_MICROS {
                 anchor.least = anchor.least.min(delay);
@@ -290,13 +294,23 @@ impl Track {
                 return place;
             }
         }
+        // The least delayed of the packets at hand says when this one would have come without delay.
+        let micros = self
+            .held
+            .values()
+            .filter(|held| held.epoch == packet.epoch)
+            .map(|held| held.arrival as i64 - micros_between(packet.timestamp, held.timestamp))
+            .filter(|ideal| (arrival - ideal).unsigned_abs() <= REORDER_MICROS)
+            .fold(arrival, i64::min)
+            .max(0);
         self.anchor = Some(Anchor {
+            epoch: packet.epoch,
             timestamp: packet.timestamp,
-            micros: arrival,
-            least: 0,
+            micros,
+            least: i64::MAX,
             window_start: packet.arrival,
         });
-        arrival
+        micros
     }
 
     /// Mix the sound from `cursor` on into every other sample of `out`, and forget it.
