@@ -397,6 +397,7 @@ class World:
         self.target_errors: dict[str, Exception] = {}
         self.snapshots: list[CallSnapshot] = []
         self.start_time = asyncio.get_running_loop().time()
+        self.ladder = Ladders()
         tools = Tools(
             engine=self.engine,  # type: ignore[arg-type]  # the few methods that calls use
             media_events=self.media_events,
@@ -406,7 +407,7 @@ class World:
             now=self.now,
             node_id=uuid7(),
             recorder=self.recorder,
-            ladder=Ladders(),
+            ladder=self.ladder,
             metrics=self.metrics,
             times=self.times,
         )

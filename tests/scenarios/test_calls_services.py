@@ -15,7 +15,7 @@ from sent.calls.plan import Echo, PlayFile, PlayTone
 from sent.kit.errors import NotFound
 from sent.kit.ids import uuid7
 from sent.media.port import MediaError
-from sent.media.types import PlaybackEnded, Silence, ToneStep
+from sent.media.types import LegStatistics, PlaybackEnded, Silence, ToneStep
 
 FILE = Path("/announcements/welcome.wav")
 
@@ -334,5 +334,40 @@ def test_open_records_can_be_written_again():
         again = world.records.put_records[-1]
         assert (again.id, again.version, again.ending) == (call, before + 1, None)
         await world.registry.drain(0)
+
+    run(scenario())
+
+
+def test_a_watcher_or_a_ladder_that_fails_ends_no_call_and_loses_no_record():
+    async def scenario():
+        world = World()
+
+        def broken(*_):
+            raise RuntimeError("bug in a watcher")
+
+        world.registry._watch = broken
+        world.ladder.take = broken
+        world.phone("Bob", "102", (1, "answer"), (5, "hangup"))
+        world.route("102", world.ring("102"))
+        record = await world.finished(world.start(world.caller()))
+        assert record.ending.code is EndCode.HUNG_UP
+        assert record.ladder is None
+
+    run(scenario())
+
+
+def test_who_looks_sees_the_quality_of_now():
+    async def scenario():
+        world = World()
+        bob = world.phone("Bob", "102", (1, "answer"), (9, "hangup"))
+        world.route("102", world.ring("102"))
+        alice = world.caller()
+        call = world.start(alice)
+        await asyncio.sleep(2)
+        assert world.registry.live(ORGANIZATION)[0].mos is None
+        world.engine.stats[alice.media] = LegStatistics(mos=4.3)
+        world.engine.stats[bob.media] = LegStatistics(mos=3.1)
+        assert world.registry.live(ORGANIZATION)[0].mos == 3.1
+        await world.finished(call)
 
     run(scenario())
