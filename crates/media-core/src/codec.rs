@@ -1,0 +1,435 @@
+//! Codecs behind one face: payloads in and out, 16-bit mono samples on the other side.
+
+use opus::{Application, Bitrate, Channels};
+
+use crate::emodel::{Impairment, G711_WITH_PLC};
+use crate::g711;
+use crate::plc::Concealer;
+use crate::settings::CodecSettings;
+
+/// Longest audio in one packet: 120 ms (RFC 6716 §2.1.4; the same bound serves the others).
+pub const MAX_PACKET_MS: u32 = 120;
+/// libopus' effort, 0 to 10. Above 1 the gain on telephone speech is not worth the processor time of hundreds of calls.
+const OPUS_COMPLEXITY: i32 = 1;
+/// Bit rate for one voice, unless the peer's `maxaveragebitrate` is lower.
+const OPUS_BITRATE: i32 = 28_000;
+/// Loss that in-band FEC prepares for.
+const OPUS_EXPECTED_LOSS_PERCENT: i32 = 10;
+const MAX_PAYLOAD: usize = 1_275;
+
+/// What a payload is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum CodecId {
+    Pcmu,
+    Pcma,
+    Opus,
+    /// 16-bit linear PCM, big endian (RFC 3551 §4.5.11); what a stream leg's audio is recorded as.
+    L16,
+    /// Relayed and recorded, never decoded; the name in upper case.
+    Other(Box<str>),
+}
+
+impl CodecId {
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        match name.to_ascii_uppercase().as_str() {
+            "PCMU" => Self::Pcmu,
+            "PCMA" => Self::Pcma,
+            "OPUS" => Self::Opus,
+            "L16" => Self::L16,
+            other => Self::Other(other.into()),
+        }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+            Self::Opus => "opus",
+            Self::L16 => "L16",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// We have an encoder and a decoder for it.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+
+    /// For the E-model. Opus has no agreed narrowband value; its losses are concealed at least as well as G.711's.
+    #[must_use]
+    pub fn impairment(&self) -> Impairment {
+        G711_WITH_PLC
+    }
+
+    /// Audio in a payload, in units of the RTP clock; None when it cannot be told.
+    #[must_use]
+    pub fn duration(&self, payload: &[u8], clock_rate: u32, channels: u8) -> Option<u32> {
+        let units = match self {
+            Self::Pcmu | Self::Pcma => payload.len() as u32,
+            Self::L16 => payload.len() as u32 / 2 / u32::from(channels.max(1)),
+            Self::Opus => opus_duration(payload)?,
+            Self::Other(_) => return None,
+        };
+        (units > 0 && u64::from(units) * 1_000 <= u64::from(clock_rate) * u64::from(MAX_PACKET_MS))
+            .then_some(units)
+    }
+}
+
+/// Duration of an Opus packet in 48 kHz samples (RFC 6716 §3.1).
+#[must_use]
+pub fn opus_duration(payload: &[u8]) -> Option<u32> {
+    let toc = *payload.first()?;
+    let frame = match toc >> 3 {
+        config @ 0..=11 => [480, 960, 1_920, 2_880][usize::from(config & 3)],
+        config @ 12..=15 => [480, 960][usize::from(config & 1)],
+        config => [120, 240, 480, 960][usize::from(config & 3)],
+    };
+    let frames = match toc & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => u32::from(*payload.get(1)? & 0x3f),
+    };
+    let total = frame * frames;
+    (1..=5_760).contains(&total).then_some(total)
+}
+
+/// The value of `name=value` in an `a=fmtp` line.
+fn parameter<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
+    fmtp.split(';').find_map(|item| {
+        let (key, value) = item.split_once('=')?;
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+fn is_opus_rate(rate: u32) -> bool {
+    matches!(rate, 8_000 | 12_000 | 16_000 | 24_000 | 48_000)
+}
+
+enum DecoderKind {
+    Ulaw(Concealer),
+    Alaw(Concealer),
+    L16 { channels: usize },
+    Opus(Box<opus::Decoder>),
+}
+
+/// Payloads to samples, at `rate`.
+pub struct Decoder {
+    kind: DecoderKind,
+    rate: u32,
+    scratch: Vec<i16>,
+}
+
+impl Decoder {
+    /// None for a codec that we cannot decode. `wanted_rate` is taken where the codec can choose (Opus).
+    #[must_use]
+    pub fn new(settings: &CodecSettings, wanted_rate: u32) -> Option<Self> {
+        let mut rate = settings.clock_rate;
+        let kind = match settings.codec {
+            CodecId::Pcmu => DecoderKind::Ulaw(Concealer::default()),
+            CodecId::Pcma => DecoderKind::Alaw(Concealer::default()),
+            CodecId::L16 => DecoderKind::L16 {
+                channels: usize::from(settings.channels.max(1)),
+            },
+            CodecId::Opus => {
+                rate = if is_opus_rate(wanted_rate) {
+                    wanted_rate
+                } else {
+                    48_000
+                };
+                DecoderKind::Opus(Box::new(opus::Decoder::new(rate, Channels::Mono).ok()?))
+            }
+            CodecId::Other(_) => return None,
+        };
+        Some(Self {
+            kind,
+            rate,
+            scratch: Vec::new(),
+        })
+    }
+
+    #[must_use]
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Made for another rate it would give another rate (Opus).
+    #[must_use]
+    pub fn can_change_rate(&self) -> bool {
+        matches!(self.kind, DecoderKind::Opus(_))
+    }
+
+    /// Append the payload's samples to `out`; a payload that cannot be decoded is concealed as 20 ms.
+    pub fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) {
+        match &mut self.kind {
+            DecoderKind::Ulaw(concealer) => {
+                let start = out.len();
+                out.extend(payload.iter().map(|&code| g711::ulaw_decode(code)));
+                concealer.heard(&mut out[start..]);
+            }
+            DecoderKind::Alaw(concealer) => {
+                let start = out.len();
+                out.extend(payload.iter().map(|&code| g711::alaw_decode(code)));
+                concealer.heard(&mut out[start..]);
+            }
+            DecoderKind::L16 { channels } => out.extend(
+                payload
+                    .chunks_exact(2 * *channels)
+                    .map(|frame| i16::from_be_bytes([frame[0], frame[1]])),
+            ),
+            DecoderKind::Opus(_) => {
+                if !self.opus_decode(payload, MAX_PACKET_MS, false, out) {
+                    self.conceal(20, out);
+                }
+            }
+        }
+    }
+
+    /// Make up `ms` milliseconds of lost audio.
+    pub fn conceal(&mut self, ms: u32, out: &mut Vec<i16>) {
+        let count = (self.rate / 1_000 * ms) as usize;
+        match &mut self.kind {
+            DecoderKind::Ulaw(concealer) | DecoderKind::Alaw(concealer) => {
+                concealer.conceal(count, out)
+            }
+            DecoderKind::L16 { .. } => out.resize(out.len() + count, 0),
+            DecoderKind::Opus(_) => {
+                let start = out.len();
+                self.opus_decode(&[], ms, false, out);
+                out.resize(start + count, 0);
+            }
+        }
+    }
+
+    /// Recover the last `ms` milliseconds before `next` from its in-band FEC; concealment where it has none.
+    pub fn recover(&mut self, next: &[u8], ms: u32, out: &mut Vec<i16>) {
+        let start = out.len();
+        if matches!(self.kind, DecoderKind::Opus(_)) && self.opus_decode(next, ms, true, out) {
+            out.resize(start + (self.rate / 1_000 * ms) as usize, 0);
+        } else {
+            self.conceal(ms, out);
+        }
+    }
+
+    fn opus_decode(&mut self, payload: &[u8], max_ms: u32, fec: bool, out: &mut Vec<i16>) -> bool {
+        let DecoderKind::Opus(decoder) = &mut self.kind else {
+            return false;
+        };
+        self.scratch
+            .resize((self.rate / 1_000 * max_ms) as usize, 0);
+        match decoder.decode(payload, &mut self.scratch, fec) {
+            Ok(count) => {
+                out.extend_from_slice(&self.scratch[..count]);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+enum EncoderKind {
+    Ulaw,
+    Alaw,
+    L16,
+    Opus(Box<opus::Encoder>),
+}
+
+/// Samples at `rate` to payloads.
+pub struct Encoder {
+    kind: EncoderKind,
+    rate: u32,
+    scratch: Vec<u8>,
+}
+
+impl Encoder {
+    /// None for a codec that we cannot encode. `source_rate` is taken where the codec can choose (Opus).
+    #[must_use]
+    pub fn new(settings: &CodecSettings, source_rate: u32) -> Option<Self> {
+        let mut rate = settings.clock_rate;
+        let kind = match settings.codec {
+            CodecId::Pcmu => EncoderKind::Ulaw,
+            CodecId::Pcma => EncoderKind::Alaw,
+            CodecId::L16 => EncoderKind::L16,
+            CodecId::Opus => {
+                rate = if is_opus_rate(source_rate) {
+                    source_rate
+                } else {
+                    48_000
+                };
+                let mut encoder =
+                    opus::Encoder::new(rate, Channels::Mono, Application::Voip).ok()?;
+                let flag = |name| parameter(&settings.fmtp, name) == Some("1");
+                let limit = parameter(&settings.fmtp, "maxaveragebitrate")
+                    .and_then(|text| text.parse::<i32>().ok())
+                    .unwrap_or(OPUS_BITRATE)
+                    .clamp(6_000, OPUS_BITRATE);
+                encoder.set_bitrate(Bitrate::Bits(limit)).ok()?;
+                encoder.set_complexity(OPUS_COMPLEXITY).ok()?;
+                encoder.set_inband_fec(flag("useinbandfec")).ok()?;
+                encoder
+                    .set_packet_loss_perc(OPUS_EXPECTED_LOSS_PERCENT)
+                    .ok()?;
+                encoder.set_dtx(flag("usedtx")).ok()?;
+                EncoderKind::Opus(Box::new(encoder))
+            }
+            CodecId::Other(_) => return None,
+        };
+        Some(Self {
+            kind,
+            rate,
+            scratch: vec![0; MAX_PAYLOAD],
+        })
+    }
+
+    #[must_use]
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Made for another rate it would take another rate (Opus).
+    #[must_use]
+    pub fn can_change_rate(&self) -> bool {
+        matches!(self.kind, EncoderKind::Opus(_))
+    }
+
+    /// Encode one packet's samples (10, 20, 40 or 60 ms) and append the payload to `out`. False: nothing needs to be
+    /// sent (DTX), or the codec refused the length.
+    pub fn encode(&mut self, samples: &[i16], out: &mut Vec<u8>) -> bool {
+        match &mut self.kind {
+            EncoderKind::Ulaw => out.extend(samples.iter().map(|&s| g711::ulaw_encode(s))),
+            EncoderKind::Alaw => out.extend(samples.iter().map(|&s| g711::alaw_encode(s))),
+            EncoderKind::L16 => out.extend(samples.iter().flat_map(|s| s.to_be_bytes())),
+            EncoderKind::Opus(encoder) => match encoder.encode(samples, &mut self.scratch) {
+                // One or two octets are a frame that needs no transmission (RFC 6716 §2.1.9; opus_encode's manual).
+                Ok(len) if len > 2 => out.extend_from_slice(&self.scratch[..len]),
+                _ => return false,
+            },
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{goertzel_dbm0, sine};
+    use proptest::prelude::*;
+
+    fn round_trip(name: &str, clock: u32, rate: u32, packet_ms: u32) -> Vec<i16> {
+        let settings = CodecSettings::new(96, name, clock, 1, "useinbandfec=1");
+        let mut encoder = Encoder::new(&settings, rate).unwrap();
+        let mut decoder = Decoder::new(&settings, rate).unwrap();
+        assert_eq!(encoder.rate(), decoder.rate());
+        let mut heard = Vec::new();
+        for packet in sine(rate, 1_000.0, -13.0, rate as usize)
+            .chunks_exact((rate / 1_000 * packet_ms) as usize)
+        {
+            let mut payload = Vec::new();
+            assert!(encoder.encode(packet, &mut payload));
+            assert_eq!(
+                settings.codec.duration(&payload, clock, 1),
+                Some(clock / 1_000 * packet_ms)
+            );
+            decoder.decode(&payload, &mut heard);
+        }
+        heard
+    }
+
+    #[test]
+    fn a_tone_survives_every_codec() {
+        for (name, clock, rate) in [
+            ("PCMU", 8_000, 8_000),
+            ("pcma", 8_000, 8_000),
+            ("L16", 16_000, 16_000),
+            ("opus", 48_000, 8_000),
+            ("opus", 48_000, 16_000),
+            ("opus", 48_000, 48_000),
+        ] {
+            for packet_ms in [10, 20, 40, 60] {
+                let heard = round_trip(name, clock, rate, packet_ms);
+                let level = goertzel_dbm0(&heard[heard.len() / 4..], rate, 1_000.0);
+                assert!(
+                    (level - -13.0).abs() < 1.0,
+                    "{name} {rate} {packet_ms}: {level}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn opus_conceals_and_recovers() {
+        let settings = CodecSettings::new(96, "opus", 48_000, 2, "useinbandfec=1");
+        let mut encoder = Encoder::new(&settings, 16_000).unwrap();
+        let mut decoder = Decoder::new(&settings, 16_000).unwrap();
+        let tone = sine(16_000, 300.0, -10.0, 16_000);
+        let packets: Vec<Vec<u8>> = tone
+            .chunks_exact(320)
+            .map(|frame| {
+                let mut payload = Vec::new();
+                encoder.encode(frame, &mut payload);
+                payload
+            })
+            .collect();
+        let mut heard = Vec::new();
+        for (index, payload) in packets.iter().enumerate() {
+            match index {
+                20 => decoder.recover(&packets[21], 20, &mut heard),
+                30 => decoder.conceal(20, &mut heard),
+                _ => decoder.decode(payload, &mut heard),
+            }
+        }
+        assert_eq!(heard.len(), 16_000);
+        for lost in [20, 30] {
+            let gap = &heard[lost * 320..(lost + 1) * 320];
+            assert!(goertzel_dbm0(gap, 16_000, 300.0) > -16.0, "{lost}");
+        }
+    }
+
+    #[test]
+    fn dtx_sends_little_in_silence() {
+        let settings = CodecSettings::new(96, "opus", 48_000, 2, "minptime=10; usedtx=1");
+        let mut encoder = Encoder::new(&settings, 8_000).unwrap();
+        let sent = (0..100)
+            .filter(|_| encoder.encode(&[0; 160], &mut Vec::new()))
+            .count();
+        assert!(sent < 40, "{sent}");
+    }
+
+    #[test]
+    fn durations_follow_the_toc() {
+        assert_eq!(opus_duration(&[]), None);
+        assert_eq!(opus_duration(&[0b0000_1000]), Some(960)); // SILK NB 20 ms
+        assert_eq!(opus_duration(&[0b1110_0001]), Some(240)); // CELT FB 2.5 ms, two frames
+        assert_eq!(opus_duration(&[0b0001_1011, 2]), Some(5_760)); // 60 ms, code 3, two frames
+        assert_eq!(opus_duration(&[0b0001_1011, 3]), None); // 180 ms is not allowed
+        assert_eq!(CodecId::Pcmu.duration(&[0; 2_000], 8_000, 1), None);
+    }
+
+    #[test]
+    fn names_without_case_and_strangers_kept() {
+        assert_eq!(CodecId::from_name("pcmu"), CodecId::Pcmu);
+        assert_eq!(CodecId::from_name("g722").name(), "G722");
+        assert!(Decoder::new(&CodecSettings::new(9, "G722", 8_000, 1, ""), 8_000).is_none());
+        assert!(Encoder::new(&CodecSettings::new(9, "G722", 8_000, 1, ""), 8_000).is_none());
+        assert_eq!(
+            parameter("a=1; UseInbandFec = 1", "useinbandfec"),
+            Some("1")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_payload_decodes_to_bounded_audio(payload in proptest::collection::vec(any::<u8>(), 0..400)) {
+            for name in ["PCMU", "opus", "L16"] {
+                let clock = if name == "opus" { 48_000 } else { 8_000 };
+                let settings = CodecSettings::new(96, name, clock, 1, "");
+                let mut decoder = Decoder::new(&settings, 8_000).unwrap();
+                let mut out = Vec::new();
+                decoder.decode(&payload, &mut out);
+                prop_assert!(out.len() <= 960);
+            }
+        }
+    }
+}

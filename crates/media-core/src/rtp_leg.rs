@@ -1,0 +1,556 @@
+//! One RTP leg: latch, SRTP, RTCP and silence around a receiving and a sending half.
+
+use core::ops::Range;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::dtmf::{EventPayload, PressedDigit};
+use crate::emodel;
+use crate::event::{Channel, Event, Sink};
+use crate::ids::LegId;
+use crate::latch::{Latch, Verdict};
+use crate::random::Random;
+use crate::receiver::{Kind, Receiver};
+use crate::rtcp::{self, Rtcp, SenderInfo};
+use crate::rtp::{self, Header};
+use crate::sender::Sender;
+use crate::settings::{CodecSettings, RtpSettings};
+use crate::srtp::{SrtpError, SrtpKey, SrtpReceiver, SrtpSender};
+use crate::stats::LegStatistics;
+use crate::time::Time;
+
+/// Packets from which a quality can be told.
+const ENOUGH_PACKETS: u64 = 50;
+/// One-way delay outside the network: packetisation and playout, when nothing is measured.
+const LOCAL_DELAY_MS: f64 = 20.0;
+
+/// A packet that the leg accepted: what it holds and where its payload lies in the buffer.
+pub struct Incoming {
+    pub header: Header,
+    pub payload: Range<usize>,
+    pub kind: IncomingKind,
+}
+
+/// What the rest of the engine does with it.
+pub enum IncomingKind {
+    Audio(Arc<CodecSettings>),
+    /// A telephone event, perhaps completing a digit.
+    Event(Option<PressedDigit>),
+}
+
+/// See the module.
+pub struct RtpLeg {
+    id: LegId,
+    settings: Option<RtpSettings>,
+    latch: Latch,
+    srtp_in: Option<SrtpReceiver>,
+    srtp_out: Option<SrtpSender>,
+    pub receiver: Receiver,
+    pub sender: Sender,
+    random: Random,
+    cname: String,
+    rtcp_from: Option<SocketAddr>,
+    next_report: Option<Time>,
+    reported_packets: u64,
+    heard: Time,
+    silences: usize,
+    scratch: Vec<u8>,
+    statistics: LegStatistics,
+    goodbye: bool,
+}
+
+impl RtpLeg {
+    #[must_use]
+    pub fn new(id: LegId, random: &mut Random, now: Time) -> Self {
+        let mut random = Random::new(random.next_u64());
+        Self {
+            id,
+            settings: None,
+            latch: Latch::default(),
+            srtp_in: None,
+            srtp_out: None,
+            receiver: Receiver::default(),
+            sender: Sender::new(&mut random),
+            // A random name tells nobody where we are (RFC 7022 §4.2).
+            cname: format!("{:016x}", random.next_u64()),
+            random,
+            rtcp_from: None,
+            next_report: None,
+            reported_packets: 0,
+            heard: now,
+            silences: 0,
+            scratch: Vec::new(),
+            statistics: LegStatistics::default(),
+            goodbye: false,
+        }
+    }
+
+    /// Apply a negotiation.
+    ///
+    /// # Errors
+    /// When a key cannot be used; nothing has changed then.
+    pub fn configure(
+        &mut self,
+        settings: RtpSettings,
+        now: Time,
+        sink: &mut dyn Sink,
+    ) -> Result<(), SrtpError> {
+        let srtp_in = renew(
+            &mut self.srtp_in,
+            settings.remote_srtp.as_ref(),
+            SrtpReceiver::key,
+            SrtpReceiver::new,
+        )?;
+        let srtp_out = renew(
+            &mut self.srtp_out,
+            settings.local_srtp.as_ref(),
+            SrtpSender::key,
+            SrtpSender::new,
+        )?;
+        self.srtp_in = srtp_in;
+        self.srtp_out = srtp_out;
+        if self.latch.configure(settings.remote, &settings.latch_from) {
+            self.rtcp_from = None;
+            sink.event(Event::Unlatched { leg: self.id });
+        }
+        let same_receive = self.settings.as_ref().is_some_and(|old| {
+            old.receive == settings.receive && old.dtmf_receive == settings.dtmf_receive
+        });
+        if !same_receive {
+            self.receiver.configure(&settings);
+        }
+        self.sender.configure(&settings);
+        let listened = self.settings.as_ref().is_some_and(|old| old.may_receive);
+        if settings.may_receive && !listened {
+            self.heard = now;
+            self.silences = 0;
+        }
+        if self.next_report.is_none() {
+            self.next_report = Some(now.plus_micros(rtcp::interval_micros(&mut self.random, true)));
+        }
+        self.settings = Some(settings);
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        self.settings.as_ref().is_some_and(|s| s.may_send) && self.latch.remote().is_some()
+    }
+
+    pub fn note_transcoded(&mut self) {
+        self.statistics.transcoded = true;
+    }
+
+    /// A datagram from one of the leg's sockets. Returns audio and events to be passed on.
+    pub fn receive(
+        &mut self,
+        channel: Channel,
+        packet: &mut [u8],
+        from: SocketAddr,
+        unix_micros: u64,
+        now: Time,
+        sink: &mut dyn Sink,
+    ) -> Option<Incoming> {
+        let settings = self.settings.as_ref()?;
+        let control = channel == Channel::Rtcp || rtp::is_rtcp(packet);
+        if control {
+            self.receive_control(packet, from, unix_micros, now);
+            return None;
+        }
+        let may_receive = settings.may_receive;
+        let mut length = packet.len();
+        if let Some(srtp) = &mut self.srtp_in {
+            // A stranger's packet is not worth decrypting twice; authentication is the judge here.
+            match srtp.unprotect_rtp(packet) {
+                Ok(plain) => length = plain,
+                Err(_) => {
+                    self.statistics.srtp_failures += 1;
+                    return None;
+                }
+            }
+        }
+        let Ok(parsed) = rtp::Packet::parse(&packet[..length]) else {
+            self.statistics.malformed += 1;
+            return None;
+        };
+        match self.latch.judge(from, self.srtp_in.is_some(), now) {
+            Verdict::Drop => {
+                self.statistics.strangers += 1;
+                return None;
+            }
+            Verdict::Latch => sink.event(Event::Latched {
+                leg: self.id,
+                remote: from,
+            }),
+            Verdict::Accept => {}
+        }
+        self.heard = now;
+        if self.silences > 0 {
+            self.silences = 0;
+            sink.event(Event::MediaResumed { leg: self.id });
+        }
+        self.statistics.packets_received += 1;
+        self.statistics.bytes_received += packet.len() as u64;
+        let kind = self.receiver.receive(&parsed.header, parsed.payload, now);
+        let kind = match kind {
+            Kind::Duplicate => {
+                self.statistics.packets_duplicate += 1;
+                return None;
+            }
+            Kind::Unknown => {
+                self.statistics.malformed += 1;
+                return None;
+            }
+            Kind::Event(digit) => {
+                if let Some(digit) = digit.filter(|_| may_receive) {
+                    sink.event(digit_event(self.id, digit));
+                }
+                IncomingKind::Event(digit)
+            }
+            Kind::Audio(codec) => IncomingKind::Audio(codec),
+        };
+        may_receive.then(|| Incoming {
+            header: parsed.header,
+            payload: parsed.payload_range(),
+            kind,
+        })
+    }
+
+    fn receive_control(
+        &mut self,
+        packet: &mut [u8],
+        from: SocketAddr,
+        unix_micros: u64,
+        now: Time,
+    ) {
+        let mut length = packet.len();
+        if let Some(srtp) = &mut self.srtp_in {
+            match srtp.unprotect_rtcp(packet) {
+                Ok(plain) => length = plain,
+                Err(_) => {
+                    self.statistics.srtp_failures += 1;
+                    return;
+                }
+            }
+        } else if !self.latch.trusts_host(from.ip()) {
+            self.statistics.strangers += 1;
+            return;
+        }
+        self.rtcp_from = Some(from);
+        let ntp = rtcp::ntp_from_unix_micros(unix_micros);
+        for part in rtcp::packets(&packet[..length]) {
+            match part {
+                Ok(Rtcp::Report {
+                    ssrc,
+                    sender,
+                    blocks,
+                }) => {
+                    if let (Some(info), Some(reception)) = (sender, self.receiver.reception()) {
+                        if reception.ssrc() == ssrc {
+                            reception.sender_report((info.ntp >> 16) as u32, now);
+                        }
+                    }
+                    for block in
+                        rtcp::report_blocks(blocks).filter(|block| block.ssrc == self.sender.ssrc())
+                    {
+                        if let Some(rtt) = rtcp::round_trip_ms(&block, ntp) {
+                            self.statistics.round_trip_ms = Some(rtt);
+                        }
+                        if self.sender.packets > 0 {
+                            let lost = block.cumulative_lost.max(0);
+                            self.statistics.remote_loss_percent =
+                                (100.0 * f64::from(lost) / self.sender.packets as f64).min(100.0);
+                        }
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    self.statistics.malformed += 1;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Send another leg's packet on: only header fields change. `packet` holds at least twelve octets before `payload`.
+    pub fn forward(
+        &mut self,
+        from: LegId,
+        incoming: &Incoming,
+        packet: &mut [u8],
+        now: Time,
+        sink: &mut dyn Sink,
+    ) {
+        let payload = incoming.payload.clone();
+        let (payload_type, duration) = match &incoming.kind {
+            IncomingKind::Audio(codec) => {
+                let Some(own) = self.sender.codec() else {
+                    return;
+                };
+                let octets = &packet[payload.clone()];
+                let known = codec
+                    .codec
+                    .duration(octets, codec.clock_rate, codec.channels);
+                // 20 ms stand in for a codec that cannot be measured.
+                (own.payload_type, known.unwrap_or(codec.clock_rate / 50))
+            }
+            IncomingKind::Event(_) => {
+                let Some(event_type) = self.sender.event_type() else {
+                    return;
+                };
+                let Some(event) = EventPayload::parse(&packet[payload.clone()]) else {
+                    return;
+                };
+                (event_type, u32::from(event.duration))
+            }
+        };
+        let octets = payload.len();
+        let header = self
+            .sender
+            .relay(from, &incoming.header, payload_type, duration, octets, now);
+        let (Some(header), Some(start)) = (header, payload.start.checked_sub(rtp::HEADER_LEN))
+        else {
+            return;
+        };
+        packet[start..payload.start].copy_from_slice(&header.to_bytes());
+        self.transmit(start..payload.end, packet, sink);
+    }
+
+    fn transmit(&mut self, range: Range<usize>, packet: &[u8], sink: &mut dyn Sink) {
+        let Some(remote) = self.latch.remote() else {
+            return;
+        };
+        let plain = &packet[range];
+        transmit(
+            self.id,
+            self.srtp_out.as_mut(),
+            &mut self.scratch,
+            &mut self.statistics,
+            remote,
+            plain,
+            sink,
+        );
+    }
+
+    /// Send 20 ms of audio made here; digits that wait go first and replace it.
+    pub fn send_frame(&mut self, frame: &[i16], rate: u32, now: Time, sink: &mut dyn Sink) {
+        let Some(remote) = self
+            .latch
+            .remote()
+            .filter(|_| self.settings.as_ref().is_some_and(|s| s.may_send))
+        else {
+            return;
+        };
+        let (id, scratch, statistics, srtp) = (
+            self.id,
+            &mut self.scratch,
+            &mut self.statistics,
+            &mut self.srtp_out,
+        );
+        let mut packet = Vec::with_capacity(256);
+        let mut emit = |header: &Header, payload: &[u8]| {
+            header.write(payload, &mut packet);
+            transmit(
+                id,
+                srtp.as_mut(),
+                scratch,
+                statistics,
+                remote,
+                &packet,
+                sink,
+            );
+        };
+        if !self.sender.tick_digits(now, &mut emit) && !frame.is_empty() {
+            self.sender.push(frame, rate, now, &mut emit);
+        }
+    }
+
+    /// Reports, silences and lost ends of digits that are due; the digit that ended so.
+    pub fn handle_timer(
+        &mut self,
+        unix_micros: u64,
+        now: Time,
+        sink: &mut dyn Sink,
+    ) -> Option<PressedDigit> {
+        if self.next_report.is_some_and(|due| due <= now) {
+            self.send_report(false, unix_micros, now, sink);
+            self.next_report =
+                Some(now.plus_micros(rtcp::interval_micros(&mut self.random, false)));
+        }
+        if let Some(due) = self.silence_due() {
+            if due <= now {
+                if let Some(&ms) = self
+                    .settings
+                    .as_ref()
+                    .and_then(|s| s.silence_ms.get(self.silences))
+                {
+                    self.silences += 1;
+                    sink.event(Event::Silence { leg: self.id, ms });
+                }
+            }
+        }
+        let digit = self.receiver.poll_digit(now)?;
+        if !self.settings.as_ref().is_some_and(|s| s.may_receive) {
+            return None;
+        }
+        sink.event(digit_event(self.id, digit));
+        Some(digit)
+    }
+
+    fn silence_due(&self) -> Option<Time> {
+        let settings = self.settings.as_ref().filter(|s| s.may_receive)?;
+        let ms = settings.silence_ms.get(self.silences)?;
+        Some(self.heard.plus_millis(u64::from(*ms)))
+    }
+
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Time> {
+        [
+            self.next_report,
+            self.silence_due(),
+            self.receiver.next_timer(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn send_report(&mut self, goodbye: bool, unix_micros: u64, now: Time, sink: &mut dyn Sink) {
+        let Some(settings) = &self.settings else {
+            return;
+        };
+        let Some(rtp_remote) = self.latch.remote() else {
+            return;
+        };
+        let (channel, to) = if settings.rtcp_mux {
+            (Channel::Rtp, rtp_remote)
+        } else {
+            let beside = SocketAddr::new(rtp_remote.ip(), rtp_remote.port().saturating_add(1));
+            // Behind a NAT the signalled address is of no use; the one that reports come from is.
+            let latched_elsewhere = settings
+                .remote
+                .is_some_and(|signalled| signalled != rtp_remote);
+            let signalled = settings.remote_rtcp.filter(|_| !latched_elsewhere);
+            (
+                Channel::Rtcp,
+                self.rtcp_from.or(signalled).unwrap_or(beside),
+            )
+        };
+        let info = (self.sender.packets > self.reported_packets).then(|| SenderInfo {
+            ntp: rtcp::ntp_from_unix_micros(unix_micros),
+            timestamp: self.sender.timestamp_at(now),
+            packets: self.sender.packets as u32,
+            octets: self.sender.octets as u32,
+        });
+        self.reported_packets = self.sender.packets;
+        let block = self
+            .receiver
+            .reception()
+            .map(|reception| reception.report(now));
+        let mut packet = Vec::with_capacity(128);
+        rtcp::write_report(
+            &mut packet,
+            self.sender.ssrc(),
+            info.as_ref(),
+            block.as_ref(),
+            &self.cname,
+        );
+        if goodbye {
+            rtcp::write_goodbye(&mut packet, self.sender.ssrc());
+        }
+        if let Some(srtp) = &mut self.srtp_out {
+            if srtp.protect_rtcp(&packet, &mut self.scratch).is_ok() {
+                sink.send(self.id, channel, to, &self.scratch);
+            }
+        } else {
+            sink.send(self.id, channel, to, &packet);
+        }
+    }
+
+    /// Say goodbye, once.
+    pub fn close(&mut self, unix_micros: u64, now: Time, sink: &mut dyn Sink) {
+        if !self.goodbye && (self.sender.packets > 0 || self.statistics.packets_received > 0) {
+            self.goodbye = true;
+            self.send_report(true, unix_micros, now, sink);
+        }
+    }
+
+    #[must_use]
+    pub fn statistics(&self) -> LegStatistics {
+        let jitter = self.receiver.jitter().statistics();
+        let mut out = self.statistics.clone();
+        out.packets_sent = self.sender.packets;
+        out.packets_discarded = jitter.discarded;
+        out.concealed_ms = jitter.concealed_ms;
+        out.buffer_delay_ms = jitter.delay_ms;
+        out.remote = self.latch.latched();
+        let Some(reception) = self.receiver.reception_ref() else {
+            return out;
+        };
+        out.packets_lost = reception.lost();
+        out.jitter_ms = reception.jitter_ms(self.receiver.clock_rate());
+        let expected = reception.expected_total();
+        if expected > 0 {
+            out.loss_percent = (100.0 * (out.packets_lost + out.packets_discarded) as f64
+                / expected as f64)
+                .min(100.0);
+        }
+        if expected >= ENOUGH_PACKETS {
+            if let Some(codec) = self.receiver.last_codec() {
+                let one_way =
+                    out.round_trip_ms.unwrap_or(0.0) / 2.0 + LOCAL_DELAY_MS + out.buffer_delay_ms;
+                let r = emodel::r_factor(codec.codec.impairment(), out.loss_percent, 1.0, one_way);
+                out.r_factor = Some(r);
+                out.mos = Some(emodel::mos(r));
+            }
+        }
+        out
+    }
+}
+
+fn digit_event(leg: LegId, digit: PressedDigit) -> Event {
+    Event::Digit {
+        leg,
+        digit: digit.digit,
+        duration_ms: digit.duration_ms,
+    }
+}
+
+fn transmit(
+    id: LegId,
+    srtp: Option<&mut SrtpSender>,
+    scratch: &mut Vec<u8>,
+    statistics: &mut LegStatistics,
+    remote: SocketAddr,
+    plain: &[u8],
+    sink: &mut dyn Sink,
+) {
+    let wire = match srtp {
+        None => plain,
+        Some(srtp) => match srtp.protect_rtp(plain, scratch) {
+            Ok(()) => scratch.as_slice(),
+            Err(_) => {
+                statistics.srtp_failures += 1;
+                return;
+            }
+        },
+    };
+    statistics.bytes_sent += wire.len() as u64;
+    sink.send(id, Channel::Rtp, remote, wire);
+}
+
+/// Keep a context whose key stays the same: its rollover counter and replay window must live on.
+fn renew<T>(
+    current: &mut Option<T>,
+    wanted: Option<&SrtpKey>,
+    key: impl Fn(&T) -> &SrtpKey,
+    make: impl Fn(SrtpKey) -> Result<T, SrtpError>,
+) -> Result<Option<T>, SrtpError> {
+    match wanted {
+        None => Ok(None),
+        Some(wanted) if current.as_ref().is_some_and(|held| key(held) == wanted) => {
+            Ok(current.take())
+        }
+        Some(wanted) => make(wanted.clone()).map(Some),
+    }
+}

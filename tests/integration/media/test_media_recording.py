@@ -1,0 +1,204 @@
+"""Recordings by content: left and right, gaps, after a stop, after a kill, on a full disk."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from array import array
+from pathlib import Path
+
+import pytest
+
+from sent.media.port import MediaEngine, MediaError
+from sent.media.types import RecordingFailed
+from sent.testing.audio import Samples, gaps, level_of, listen, tone
+from sent.testing.rtp_peer import Connect, converse
+
+pytestmark = pytest.mark.engine
+
+KEY, ID = bytes(range(32)), bytes(range(16))
+
+
+def read_all(path: Path, key: bytes = KEY, rate: int = 8_000) -> tuple[Samples, Samples]:
+    """Left and right channel."""
+    from sent.media.engine import open_spool
+
+    reader = open_spool(path, key, rate)
+    stereo: Samples = array("h")
+    while frames := reader.read(1_000):
+        stereo.frombytes(frames)
+    reader.close()
+    return stereo[::2], stereo[1::2]
+
+
+def test_each_side_is_in_its_channel(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+    from sent.media.engine import open_spool
+
+    (alice, a), (bob, b) = connect(), connect(8)
+    engine.bridge(a, b)
+    recording = engine.start_recording(tmp_path / "call", KEY, ID, a, b)
+    alice.play(tone(440, 1500))
+    bob.play(tone(1000, 1500))
+    converse(1.5, alice, bob)
+    engine.stop_recording(recording)
+    left, right = read_all(tmp_path / "call")
+    assert listen(left).is_tone(440, -13)
+    assert listen(right).is_tone(1000, -13)
+    assert len(left) == len(right) == pytest.approx(12_000, abs=800)
+    info = open_spool(tmp_path / "call", KEY, 8_000).info()
+    assert info.recording_id == ID
+    assert info.duration_ms == pytest.approx(1_500, abs=100)
+    assert not info.truncated
+    assert info.started_unix_ms > 1_700_000_000_000
+    assert (tmp_path / "call").stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_is_readable_without_the_key(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+    alice, a = connect()
+    recording = engine.start_recording(tmp_path / "call", KEY, ID, a, a)
+    alice.play(tone(440, 500))
+    converse(0.5, alice)
+    engine.stop_recording(recording)
+    written = (tmp_path / "call").read_bytes()
+    assert len(written) > 3_000
+    assert not any(packet.payload in written for packet in alice.sent)
+    with pytest.raises(MediaError) as refused:
+        read_all(tmp_path / "call", bytes(32))
+    assert refused.value.code == "media.bad_file"
+
+
+def test_a_gap_stays_where_it_was(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+    (alice, a), (bob, b) = connect(), connect()
+    engine.bridge(a, b)
+    recording = engine.start_recording(tmp_path / "call", KEY, ID, a, b)
+    alice.play(tone(440, 5_000))
+    bob.play(tone(1000, 5_000))
+    converse(0.5, alice, bob)
+    converse(0.6, bob, silent=(alice,))
+    converse(0.5, alice, bob)
+    engine.stop_recording(recording)
+    left, right = read_all(tmp_path / "call")
+    inside = [gap for gap in gaps(left) if 100 < gap[0] < 1_400]
+    assert len(inside) == 1
+    assert inside[0][0] == pytest.approx(500, abs=60)
+    assert inside[0][1] == pytest.approx(600, abs=60)
+    assert level_of(right[1600:11_200]) == pytest.approx(-13, abs=0.5)
+
+
+def test_a_stream_leg_is_recorded_too(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+    alice, a = connect()
+    stream = engine.open_stream(16_000)
+    engine.bridge(a, stream)
+    recording = engine.start_recording(tmp_path / "call", KEY, ID, a, stream)
+    engine.stream_write(stream, tone(700, 1_000, 16_000).tobytes())
+    alice.play(tone(440, 1_000))
+    converse(1.0, alice)
+    engine.stop_recording(recording)
+    left, right = read_all(tmp_path / "call", rate=16_000)
+    assert listen(left, 16_000).is_tone(440, -13)
+    assert listen(right, 16_000).is_tone(700, -13)
+
+
+def test_a_recording_outlives_a_leg(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+    (alice, a), (bob, b) = connect(), connect()
+    engine.bridge(a, b)
+    recording = engine.start_recording(tmp_path / "call", KEY, ID, a, b)
+    alice.play(tone(440, 500))
+    bob.play(tone(1000, 1_000))
+    converse(0.5, alice, bob)
+    engine.close(a)
+    converse(0.5, bob)
+    engine.stop_recording(recording)
+    left, right = read_all(tmp_path / "call")
+    assert listen(left[:4000]).is_tone(440)
+    assert level_of(left[4800:]) < -60
+    assert level_of(right[1600:7200]) == pytest.approx(-13, abs=0.5)
+
+
+def test_half_a_chunk_at_the_end_is_left_out(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+    from sent.media.engine import open_spool
+
+    alice, a = connect()
+    recording = engine.start_recording(tmp_path / "call", KEY, ID, a, a)
+    alice.play(tone(440, 2_400))
+    converse(2.4, alice)
+    engine.stop_recording(recording)
+    whole = (tmp_path / "call").read_bytes()
+    (tmp_path / "cut").write_bytes(whole[:-7])
+    assert open_spool(tmp_path / "cut", KEY, 8_000).info().truncated
+    left, _ = read_all(tmp_path / "cut")
+    assert len(left) >= 8_000 * 1.3
+    assert listen(left).is_tone(440, -13)
+    (tmp_path / "cut").write_bytes(whole[:10])
+    with pytest.raises(MediaError):
+        open_spool(tmp_path / "cut", KEY, 8_000)
+
+
+CHILD = """
+import asyncio, resource, sys
+from pathlib import Path
+from sent.media.engine import RustEngine
+from sent.testing.audio import tone
+from sent.testing.rtp_peer import RtpPeer, converse, settings_for
+
+spool, limit = Path(sys.argv[1]), int(sys.argv[2])
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+async def main():
+    engine = RustEngine(25_200, 25_299)
+    engine.listen(lambda event: print(event, flush=True))
+    phones = []
+    for _ in range(2):
+        phone = RtpPeer()
+        leg, ports = engine.open_rtp("127.0.0.1")
+        phone.remote = (ports.address, ports.port)
+        engine.configure(leg, settings_for(phone))
+        phones.append((phone, leg))
+    (alice, a), (bob, b) = phones
+    engine.bridge(a, b)
+    recording = engine.start_recording(spool, bytes(range(32)), bytes(range(16)), a, b)
+    alice.play(tone(440, 60_000))
+    bob.play(tone(1000, 60_000))
+    for second in range(4 if limit else 60):
+        await asyncio.to_thread(converse, 1.0, alice, bob)
+        print("second", second + 1, len(bob.received), flush=True)
+    engine.stop_recording(recording)
+    engine.shut_down()
+
+asyncio.run(main())
+"""
+
+
+def test_a_killed_process_loses_at_most_the_last_second(tmp_path: Path) -> None:
+    pytest.importorskip("sent.media._engine", reason="the media extension is not built")
+    spool = tmp_path / "call"
+    with subprocess.Popen([sys.executable, "-c", CHILD, str(spool), "0"], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.startswith("second 3"):
+                break
+        child.send_signal(signal.SIGKILL)
+    left, right = read_all(spool)
+    assert len(left) >= 8_000 * 1.9
+    assert listen(left).is_tone(440, -13)
+    assert listen(right).is_tone(1000, -13)
+
+
+def test_a_full_disk_ends_the_recording_and_not_the_call(tmp_path: Path) -> None:
+    pytest.importorskip("sent.media._engine", reason="the media extension is not built")
+    spool = tmp_path / "call"
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(spool), "40000"], stdout=subprocess.PIPE, text=True, timeout=20, check=True
+    )
+    lines = done.stdout.splitlines()
+    failures = [line for line in lines if RecordingFailed.__name__ in line]
+    assert len(failures) == 1
+    assert "File too large" in failures[0]
+    assert int(lines[-1].split()[2]) >= 190, "the other side went on hearing"
+    assert spool.stat().st_size <= 40_000
+    left, right = read_all(spool)
+    assert len(left) >= 8_000
+    assert listen(left).is_tone(440, -13)
+    assert listen(right).is_tone(1000, -13)
