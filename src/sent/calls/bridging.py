@@ -72,8 +72,9 @@ class _Conversation:
                 case HoldChanged():
                     self._hold_changed()
                 case DigitPressed(leg_id=leg_id, digit=digit, by_signalling=True):
-                    leg = self.caller if leg_id == self.caller.id else self.callee
-                    self._other(leg).port.send_digits(digit)
+                    if leg_id in {self.caller.id, self.callee.id}:
+                        to = self.callee if leg_id == self.caller.id else self.caller
+                        to.port.send_digits(digit)
                 case MediaResumed(leg=media):
                     self.silent_until.pop(media, None)
                 case Silence(leg=media, ms=ms):

@@ -64,7 +64,7 @@ class _Attempt:
                         self._bridge_early(leg)
                 case Answered(leg_id=leg_id) if (leg := self._mine(leg_id)) is not None:
                     return self._answered(leg)
-                case LegEnded(leg_id=leg_id) if (leg := self.live.find(leg_id)) is not None and leg in self.legs:
+                case LegEnded(leg_id=leg_id) if (leg := self.live.call.leg(leg_id)) is not None and leg in self.legs:
                     ending = completed(leg.ending or Ending(EndCode.FAILED, f"{leg.show()}'s leg ended."))
                     self.failures.append(ending)
                     self.waiting.discard(leg.id)
