@@ -256,7 +256,8 @@ def play(scenario: Any, **world: Any) -> None:
             await scenario(made)
         finally:
             await made.close()
-        assert unhandled == []
+            for context in unhandled:
+                raise AssertionError(context["message"]) from context.get("exception")
 
     coroutine: Coroutine[Any, Any, None] = main()
     run_virtual(coroutine)

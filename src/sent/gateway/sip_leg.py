@@ -160,7 +160,7 @@ class SipLeg:
             case InfoReceived(content_type=content_type, body=body):
                 found = digit_in(content_type, body)
                 if found is not None:
-                    self._digit(*found, "info")
+                    self._digit(*found, by_signalling=True)
             case Ended(cause=cause, reason=reason, by_remote=by_remote):
                 words = str(reason) if reason is not None else None
                 ended = from_end(cause, self._side, self._role, reason=words, by_remote=by_remote)
@@ -208,11 +208,12 @@ class SipLeg:
 
     def _media_event(self, event: MediaEvent) -> None:
         if isinstance(event, Digit):
-            self._digit(event.digit, event.duration_ms, "rtp")
+            self._digit(event.digit, event.duration_ms, by_signalling=False)
 
-    def _digit(self, digit: str, duration_ms: int, way: str) -> None:
+    def _digit(self, digit: str, duration_ms: int, *, by_signalling: bool) -> None:
+        way = "info" if by_signalling else "rtp"
         if not self._over and self._digits.is_new(digit, way, self._line.clock()):
-            self._emit(DigitPressed(self._leg_id, digit, duration_ms))
+            self._emit(DigitPressed(self._leg_id, digit, duration_ms, by_signalling=by_signalling))
 
     def _offered(self, sdp: bytes | None) -> None:
         """A re-INVITE or UPDATE. Refused ones leave the call as it was (RFC 3261 §14.2)."""

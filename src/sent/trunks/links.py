@@ -118,6 +118,7 @@ class TrunkLinks:
                 status = LinkStatus(contact_user=self._sip.new_token())
                 keep = self._keep_registered if account.trunk.mode is TrunkMode.REGISTER else self._keep_pinged
                 task = asyncio.get_running_loop().create_task(keep(account, status), name=f"trunk {account.trunk.name}")
+                task.add_done_callback(_report)
                 self._links[trunk_id] = _Link(account, status, task)
 
     async def _keep_registered(self, account: Account, status: LinkStatus) -> None:
@@ -194,3 +195,8 @@ class TrunkLinks:
         delay = when - self._clock()
         if delay > 0:
             await asyncio.sleep(delay)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("trunks.link_failed", task=task.get_name(), exc_info=error)
