@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from sent.kit.e164 import check_region, country_of, is_e164, is_emergency, is_international, normalise, parse_number
 
+from sent.kit.e164 import check_region, country_of, is_e164, is_emergency, is_international, normalise, parse_number
 from sent.kit.errors import BadInput
 
 
