@@ -53,8 +53,10 @@ class Negotiated:
     """All that offer and answer decided about the audio line.
 
     ``receive``: what the peer may send, with *our* payload types and fmtp. ``send``: what we may send, the agreed one
-    first, with the *peer's* payload types and fmtp. ``remote`` is None while the peer has no address (``c=0.0.0.0``).
-    ``direction`` is ours. Crypto is both keys or none.
+    first, with the *peer's* payload types and fmtp. ``direction`` is ours. Crypto is both keys or none.
+
+    ``remote`` is None while the peer has no address: on hold in the old way (``c=0.0.0.0``; ``direction`` then does
+    not send either), or where it gave a host name.
     """
 
     media_index: int
@@ -79,7 +81,7 @@ class Negotiated:
 
     @property
     def may_send(self) -> bool:
-        return self.direction.sends and self.remote is not None
+        return self.direction.sends
 
     @property
     def may_receive(self) -> bool:

@@ -124,12 +124,21 @@ def test_a_datagram_beyond_the_limit() -> None:
     assert error.status == 513
 
 
+def feed_all(parser: StreamParser, chunks: list[bytes]) -> list[object]:
+    out: list[object] = []
+
+    def feed() -> None:
+        for chunk in chunks:
+            out.extend(parser.feed(chunk))
+
+    quickly(feed)
+    return out
+
+
 class TestStream:
     def test_a_head_without_end_is_cut_off(self) -> None:
         parser = StreamParser()
-        out: list[object] = []
-        quickly(lambda: [out.extend(parser.feed(b"X: " + b"y" * 1000 + b"\r\n")) for _ in range(100)])
-        (malformed,) = out
+        (malformed,) = feed_all(parser, [b"X: " + b"y" * 1000 + b"\r\n"] * 100)
         assert isinstance(malformed, MalformedMessage)
         assert (malformed.fatal, malformed.error.status) == (True, 513)
         assert parser.closed
@@ -138,9 +147,7 @@ class TestStream:
     def test_a_trickle_is_linear(self) -> None:
         parser = StreamParser()
         data = BASE + b"X: " + b"y" * 8_000 + b"\r\nContent-Length: 30000\r\n\r\n" + b"z" * 30_000
-        out: list[object] = []
-        quickly(lambda: [out.extend(parser.feed(data[at : at + 1])) for at in range(len(data))])
-        assert len(out) == 1
+        assert len(feed_all(parser, [data[at : at + 1] for at in range(len(data))])) == 1
 
     def test_a_body_beyond_the_limit_is_refused_before_it_arrives(self) -> None:
         (malformed,) = StreamParser().feed(BASE + b"Content-Length: 65537\r\n\r\n")
@@ -152,7 +159,4 @@ class TestStream:
         assert parser.feed(b"\r\n" * 50_000) == [KeepAlive(ping=True)]
 
     def test_many_messages_in_one_chunk(self) -> None:
-        parser = StreamParser()
-        out: list[object] = []
-        quickly(lambda: out.extend(parser.feed((BASE + b"Content-Length: 2\r\n\r\nhi") * 300)))
-        assert len(out) == 300
+        assert len(feed_all(StreamParser(), [(BASE + b"Content-Length: 2\r\n\r\nhi") * 300])) == 300
