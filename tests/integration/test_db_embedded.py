@@ -274,6 +274,24 @@ async def test_a_server_that_died_is_started_again(home: Path, monkeypatch: pyte
     assert not (home / "postgres/cluster/postmaster.pid").exists()
 
 
+async def test_the_doors_while_the_server_is_away_and_after(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sent.infra.db.database.POOL_WAIT_S", 0.3)
+    database = await Database.open(DatabaseSettings(url=server.start(), pool_size=3))
+    try:
+        await database.ping(5.0)
+        await asyncio.to_thread(server.stop)
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="does not answer"):
+                await database.ping(5.0)
+        await asyncio.to_thread(server.start)
+        monkeypatch.setattr("sent.infra.db.database.POOL_WAIT_S", 5.0)
+        await database.ping(5.0)
+    finally:
+        await database.close()
+
+
 async def test_opening_that_fails_leaves_no_server_behind(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_dsn: str) -> str:
         raise Unavailable("db.test", "no")
