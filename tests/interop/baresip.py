@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,19 @@ class Baresip:
     events: list[dict[str, Any]] = field(default_factory=list)
     _reader: asyncio.StreamReader | None = None
     _writer: asyncio.StreamWriter | None = None
+    _answers: dict[str, str] = field(default_factory=dict)
+    _token: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def command(self, name: str, parameters: str = "") -> None:
+    async def command(self, name: str, parameters: str = "") -> str:
+        """Run one of baresip's commands and return what it printed."""
         assert self._writer is not None
-        message = json.dumps({"command": name, "params": parameters, "token": name}).encode()
+        self._token += 1
+        token = str(self._token)
+        message = json.dumps({"command": name, "params": parameters, "token": token}).encode()
         self._writer.write(b"%d:%s," % (len(message), message))
-        await self._writer.drain()
+        await self._until(lambda: token in self._answers, 5, f"an answer to {name}")
+        return self._answers.pop(token)
 
     async def dial(self, number: str) -> None:
         await self.command("dial", number)
@@ -62,13 +68,27 @@ class Baresip:
 
     async def wait_for(self, kind: str, seconds: float = 10, count: int = 1) -> dict[str, Any]:
         """The ``count``-th event of ``kind`` (``REGISTER_OK``, ``CALL_ESTABLISHED``, ``CALL_CLOSED`` …)."""
+        def found() -> list[dict[str, Any]]:
+            return [event for event in self.events if event.get("type") == kind]
+
+        await self._until(lambda: len(found()) >= count, seconds, kind)
+        return found()[count - 1]
+
+    async def _until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while not true():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            seen = [event.get("type") for event in self.events]
+            raise TimeoutError(f"{self.folder.name} saw no {what} in {seconds:g} s, but {seen}") from None
+
+    async def registered(self, seconds: float = 10) -> None:
+        """Asked for, not waited for: it may have happened before anybody could listen."""
         async with asyncio.timeout(seconds):
-            while True:
-                found = [event for event in self.events if event.get("type") == kind]
-                if len(found) >= count:
-                    return found[count - 1]
-                self._changed.clear()
-                await self._changed.wait()
+            while "OK " not in await self.command("reginfo"):
+                await asyncio.sleep(0.05)
 
     def count(self, kind: str) -> int:
         return sum(event.get("type") == kind for event in self.events)
@@ -89,7 +109,10 @@ class Baresip:
                 length = int((await self._reader.readuntil(b":"))[:-1])
                 message = json.loads(await self._reader.readexactly(length))
                 await self._reader.readexactly(1)
-                self.events.append(message)
+                if message.get("response"):
+                    self._answers[message["token"]] = str(message.get("data", ""))
+                else:
+                    self.events.append(message)
                 self._changed.set()
 
 
@@ -146,7 +169,7 @@ async def baresip(
                 except OSError:
                     await asyncio.sleep(0.05)
         listener = asyncio.create_task(phone._listen())
-        await phone.wait_for("REGISTER_OK")
+        await phone.registered()
         yield phone
     finally:
         if phone._writer is not None:
