@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from tests.unit.trunks.trunk_factory import TRUNK
+
 from sent.calls.ending import EndCode, Ending
 from sent.calls.media_events import MediaEvents
 from sent.calls.models import CallRecord
@@ -45,7 +47,6 @@ from sent.trunks.limits import TrunkUsage
 from sent.trunks.links import TrunkLinks
 from sent.trunks.models import Trunk, TrunkNumber
 from sent.trunks.routing import TrunkRouting
-from tests.unit.trunks.trunk_factory import TRUNK
 
 ORGANIZATION = UUID(int=1)
 SERVER = ("10.0.0.1", 5060)
@@ -117,7 +118,7 @@ class World:
         self.calls = CallRegistry(self.tools)
         authentication = Authentication(REALM, self.credentials, self, NonceBook(b"n" * 32), self.flood)
         trunks = Trunks(self.directory, self.links, self.usage)
-        self.server = SipServer(self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls)
+        self.server = SipServer(self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls, self.ladder)
         self.phones: list[WirePhone] = []
         self.server.start()
 

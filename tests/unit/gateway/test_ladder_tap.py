@@ -23,6 +23,8 @@ def test_a_call_is_kept_from_its_first_invite_and_read_once():
     pass_by(tap, "r", "REGISTER")
     for method in ("INVITE", "ACK", "BYE"):
         pass_by(tap, "one", method)
+    assert tap.take("one") == ([], 0)
+    tap.open("one")
     messages, left_out = tap.take("one")
     assert [m.text.split()[0] for m in messages] == ["INVITE", "ACK", "BYE"]
     assert left_out == 0
@@ -37,10 +39,21 @@ def test_calls_and_messages_are_bounded():
     for call in ("one", "two", "three"):
         for method in ("INVITE", "ACK", "INFO", "INFO", "BYE"):
             pass_by(tap, call, method)
+            tap.open(call)
     assert len(tap) == 2
     assert tap.take("one") == ([], 0)
     messages, left_out = tap.take("three")
     assert (len(messages), left_out) == (3, 2)
+
+
+def test_a_flood_of_invites_pushes_out_no_call_and_is_bounded():
+    tap = LadderTap()
+    pass_by(tap, "real", "INVITE")
+    tap.open("real")
+    for n in range(5_000):
+        pass_by(tap, f"flood{n}", "INVITE")
+    assert len(tap) == 201
+    assert len(tap.take("real")[0]) == 1
 
 
 def test_credentials_and_media_keys_are_struck_out():
