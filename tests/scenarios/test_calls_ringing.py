@@ -338,6 +338,26 @@ def test_early_media_is_heard_and_the_answer_keeps_the_bridge():
     run(scenario())
 
 
+def test_early_media_that_opens_late_is_bridged_when_it_is_there():
+    async def scenario():
+        world = World()
+        bob = world.phone("Bob", "102", (1, "early"), trunk=True)
+        world.route("102", world.ring("102"))
+        alice = world.caller()
+        alice.media_at_start = False
+        call = world.start(alice)
+        await asyncio.sleep(2)
+        assert world.engine.hears(bob.media) is None
+        alice._media = world.engine.open_rtp("192.0.2.1")[0]
+        alice.say("renegotiated")
+        await asyncio.sleep(0.1)
+        assert world.engine.hears(alice.media) == f"leg {bob.media}"
+        alice.say("cancel")
+        assert (await world.finished(call)).ending.code is EndCode.CANCELLED
+
+    run(scenario())
+
+
 def test_a_ringing_before_early_media_gives_180_then_183():
     async def scenario():
         world = World()

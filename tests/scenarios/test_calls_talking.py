@@ -193,6 +193,23 @@ def test_one_silent_direction_is_flagged_with_what_was_sent_and_received():
     run(scenario())
 
 
+def test_silence_that_began_just_before_the_answer_is_flagged_all_the_same():
+    async def scenario():
+        world = World()
+        call, alice, bob = await talking(world)
+        # The media was configured a moment before the answer, so five seconds of it end a moment too early.
+        await asyncio.sleep(3.99)
+        world.engine.fall_silent(bob.media, 5_000)
+        await asyncio.sleep(0.005)
+        assert world.registry.live(ORGANIZATION)[0].flags == ()
+        await asyncio.sleep(0.1)
+        assert len(world.registry.live(ORGANIZATION)[0].flags) == 1
+        alice.say("hangup")
+        assert (await world.finished(call)).ending.code is EndCode.HUNG_UP
+
+    run(scenario())
+
+
 def test_silence_for_long_ends_the_call_with_that_reason():
     async def scenario():
         world = World()
