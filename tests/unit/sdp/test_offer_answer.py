@@ -67,6 +67,17 @@ class TestOffer:
         moved = make_offer(Capabilities("192.0.2.99", 4000, ALL), session_id=0, previous=back)
         assert (moved.origin.version, moved.origin.address, moved.address) == (4, "192.0.2.1", "192.0.2.99")
 
+    def test_audio_comes_back_after_all_lines_were_switched_off(self) -> None:
+        first = make_offer(ours(), session_id=42)
+        off = SessionDescription(first.origin, (first.media[0].refused(),), first.address)
+        again = make_offer(ours(), session_id=0, previous=off)
+        assert [media.port for media in again.media] == [0, 4000]
+
+    @pytest.mark.parametrize(("address", "codecs"), [("0.0.0.0", ALL), ("::", ALL), ("192.0.2.1", ())])
+    def test_what_would_mean_hold_is_never_offered(self, address: str, codecs: tuple[Format, ...]) -> None:
+        with pytest.raises(ValueError, match="reach"):
+            Capabilities(address, 4000, codecs)
+
 
 class TestAnswer:
     def test_the_offers_order_and_numbers_our_parameters(self) -> None:

@@ -156,6 +156,16 @@ class TestValidate:
     def test_what_may_be_missing(self, name: str) -> None:
         validate(request(**{name: b""}))
 
+    def test_no_header_value_holds_a_control_character(self) -> None:
+        message = parse_datagram(INVITE.replace(b"one, two", b"a\\\x00b\\\x7f"))
+        assert message.headers.get("Subject") == "a\ufffdb\ufffd"
+
+    @pytest.mark.parametrize("user", [b"%00", b"bob%0d%0aX", b"bob%7F"])
+    def test_a_target_with_control_characters_is_not_found(self, user: bytes) -> None:
+        with pytest.raises(RemoteProtocolError) as caught:
+            validate(parse_datagram(INVITE.replace(b"sip:bob@", b"sip:" + user + b"@", 1)))
+        assert caught.value.status == 404
+
     def test_unreadable_text_is_latin_1(self) -> None:
         assert request(subject=b"Subject: B\xfcro").headers.get("Subject") == "Büro"
 
