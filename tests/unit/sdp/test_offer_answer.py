@@ -310,6 +310,12 @@ class TestPayloadTypes:
         assert (found["opus/48000"], found["telephone-event/8000"]) == (101, 111)
         assert len(set(found.values())) == len(found) == 5
 
+    def test_our_reoffer_gives_no_number_a_second_meaning(self) -> None:
+        made = answer(offered("m=audio 5004 RTP/AVP 101", "a=rtpmap:101 opus/48000/2"), ours(), session_id=5)
+        found = numbers(make_offer(ours(), session_id=0, previous=made.description))
+        assert found["opus/48000"] == 101
+        assert len(set(found.values())) == len(found) == 5
+
     def test_an_answer_without_rtpmap_means_our_numbers(self) -> None:
         agreed = read_answer(make_offer(ours(), session_id=1), offered("m=audio 5004 RTP/AVP 111 101"))
         assert agreed.codec == OPUS

@@ -72,6 +72,9 @@ class TestHeaders:
         assert message.headers.get_all("Contact") == ["<sip:alice@192.0.2.1>", '"Doe, J" <sip:j@192.0.2.2>']
         with pytest.raises(RemoteProtocolError):
             Headers([("Allow", "," * MAX_LIST_VALUES)]).get_all("Allow")
+        for unbalanced in ('a, "b', "a, <b", '"a, b" "'):
+            with pytest.raises(RemoteProtocolError, match="unbalanced"):
+                Headers([("Warning", unbalanced)]).get_all("Warning")
 
     @pytest.mark.parametrize(
         ("name", "value"), [("X", "a\r\nEvil: 1"), ("X", "a\n"), ("X\r", "a"), ("", "a"), ("X Y", "")]
@@ -207,6 +210,15 @@ class TestDatagram:
             .to_bytes()
             .startswith(b"SIP/2.0 400 Bad Req")
         )
+
+    @pytest.mark.parametrize(("length", "body"), [(0, b""), (4, b"v=0\r"), (5, b"v=0\r\n"), (6, None)])
+    def test_content_length_decides_to_the_octet(self, length: int, body: bytes | None) -> None:
+        data = INVITE.replace(b"l: 4", b"l: %d" % length)
+        if body is not None:
+            assert parse_datagram(data).body == body
+            return
+        with pytest.raises(RemoteProtocolError, match="shorter"):
+            parse_datagram(data)
 
     def test_line_ends_before_and_octets_after(self) -> None:
         assert parse_datagram(b"\r\n\r\n" + INVITE + b"garbage") == parse_datagram(INVITE)
