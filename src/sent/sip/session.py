@@ -98,9 +98,14 @@ class Session:
         """Send the 200, with our answer, or with our offer when the INVITE had none."""
         return self._incoming_invite().answer(now, sdp, headers)
 
-    def reject(self, status: int, now: float, *, reason: str | None = None, headers: Headers = ()) -> bool:
-        """Refuse an incoming call with a 300-699. `Ended` with cause ``rejected`` follows."""
-        return self._incoming_invite().reject(status, now, reason, headers, "rejected")
+    def reject(
+        self, status: int, now: float, *, reason: str | None = None, headers: Headers = (), stateless: bool = False
+    ) -> bool:
+        """Refuse an incoming call with a 300-699. `Ended` with cause ``rejected`` follows.
+
+        ``stateless`` forgets the INVITE at once, as is right for challenges (a flood then fills no table).
+        """
+        return self._incoming_invite().reject(status, now, reason, headers, "rejected", stateless=stateless)
 
     def cancel(self, now: float, *, reason: Reason | None = None) -> bool:
         """Give up an outgoing call. `Failed` with cause ``cancelled`` follows at once; should the callee answer in the

@@ -125,13 +125,24 @@ class IncomingInvite:
         session.timer.restart(self._agreement, now)
         self._repeater = SuccessRepeater(self._agent, self.tx, response, self._no_ack, now)
 
-    def reject(self, status: int, now: float, reason: str | None, headers: Headers, cause: EndCause) -> bool:
+    def reject(
+        self,
+        status: int,
+        now: float,
+        reason: str | None,
+        headers: Headers,
+        cause: EndCause,
+        *,
+        stateless: bool = False,
+    ) -> bool:
         if not 300 <= status < 700:
             raise LocalProtocolError("reject takes a status from 300 to 699")
         if self.session.state not in BEFORE_ANSWER:
             return False
         self._stop()
         self.tx.respond(self._response(status, reason, headers, None), now)
+        if stateless:
+            self.tx.forget(now)
         self.session.finish(Ended(self.session, cause, None, by_remote=False), now)
         return True
 
