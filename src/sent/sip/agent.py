@@ -107,6 +107,11 @@ class Agent:
         flows, self._to_close = self._to_close, []
         return flows
 
+    def failed_targets(self) -> list[Target]:
+        """Those that answered 503 or not at all since the last call: to be tried last for a while (RFC 3263 §4.3)."""
+        failed, self.layer.failed = self.layer.failed, []
+        return failed
+
     def next_timer(self) -> float | None:
         return self.timers.next_at()
 

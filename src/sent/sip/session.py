@@ -193,6 +193,18 @@ class Session:
         self.emit(event)
         self.release(0)
 
+    def expect_answer(self, offer: IncomingOffer, now: float) -> None:
+        """The application is about to hear of ``offer``; refused when it says nothing before the peer gives up."""
+        self.incoming_offer = offer
+        config = self.agent.config
+
+        def too_late(later: float) -> None:
+            if self.incoming_offer is offer:
+                self.agent.counters["offers_unanswered"] += 1
+                self.refuse_offer(504, later)
+
+        self.agent.timers.arm(now + config.give_up - config.t1, too_late)
+
     def hold(self) -> None:
         """Keep the dialog known (a late BYE gets its 200) until `release`."""
         self._holds += 1

@@ -121,6 +121,8 @@ class IncomingInvite:
         response = self._response(200, None, more, None if self._negotiated else sdp)
         if not self._negotiated:
             session.local_sdp = sdp
+        elif sdp != session.local_sdp:
+            session.offers.offer(sdp, now, None)  # what changed since then is offered after the ACK
         session.step(SessionInput.ANSWER)
         session.timer.restart(self._agreement, now)
         self._repeater = SuccessRepeater(self._agent, self.tx, response, self._no_ack, now)
@@ -208,7 +210,7 @@ class IncomingInvite:
             self._agent.reply(tx, 200, now)
             session.emit(Confirmed(session, sdp))
         elif sdp is not None and not session.ended:
-            session.incoming_offer = _PrackAnswer(session, tx)
+            session.expect_answer(_PrackAnswer(session, tx), now)
             session.emit(Offered(session, sdp, "PRACK"))
         else:
             self._agent.reply(tx, 200, now)

@@ -40,6 +40,8 @@ class Transactions:
         self.counters = counters
         self.timers = Timers()
         self.output: list[Send] = []
+        self.failed: list[Target] = []
+        """Targets that gave no answer, or 503, since the shell asked."""
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
         self.servers: dict[ServerKey, ServerTransaction] = {}
         self._new_token = new_token
