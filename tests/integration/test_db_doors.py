@@ -279,5 +279,16 @@ async def test_a_cancelled_transaction_gives_its_connection_back_clean(database:
         assert "cancelled" not in await bodies(connection)
 
 
+async def test_a_statement_that_takes_too_long_is_unavailable_in_words(database: Database) -> None:
+    async def take_long() -> None:
+        async with database.transaction(ONE, ACTOR) as connection:
+            await connection.execute("SET LOCAL statement_timeout = '20ms'")
+            await connection.execute("SELECT pg_sleep(5)")
+
+    with pytest.raises(Unavailable, match="took too long") as caught:
+        await take_long()
+    assert caught.value.code == "db.too_slow"
+
+
 def test_preparing_again_changes_nothing(owner_dsn: str) -> None:
     assert prepare(owner_dsn) == prepare(owner_dsn)

@@ -18,9 +18,9 @@ _PLACEHOLDER = re.compile(r"%\((\w+)\)[sbt]|%%|%")
 
 
 def statements() -> dict[str, str]:
-    """``module:NAME_SQL`` → text, of all ``repository*.py``."""
+    """``module:NAME_SQL`` → text, of all files named for a repository."""
     found = {}
-    for path in sorted(ROOT.rglob("repository*.py")):
+    for path in sorted(ROOT.rglob("*repository*.py")):
         module = ".".join(("sent", *path.relative_to(ROOT).with_suffix("").parts))
         for name, value in vars(importlib.import_module(module)).items():
             if name.endswith("_SQL"):

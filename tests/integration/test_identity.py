@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -9,28 +10,22 @@ import pytest
 from sent.identity.models import DigestAlgorithm, Principal
 from sent.identity.roles import Role
 from sent.identity.service import Identity
-from sent.infra.db import Actor, Connection, Database, SystemReason
+from sent.infra.db import Actor, Database, SystemReason
+from sent.infra.vault import Vault, load_master_key
 from sent.kit.errors import BadInput, Conflict, NotAllowed, NotFound
 from sent.kit.ids import uuid7
 
 pytestmark = pytest.mark.database
 
 
-class ReversingSealer:
-    """Bound to organization and context as the vault is; reversed, so that no plain secret is in the database."""
-
-    async def seal(self, conn: Connection, organization_id: UUID, context: str, plaintext: bytes) -> bytes:
-        return f"{organization_id}|{context}|".encode() + plaintext[::-1]
-
-    async def open(self, conn: Connection, organization_id: UUID, context: str, sealed: bytes) -> bytes:
-        head = f"{organization_id}|{context}|".encode()
-        assert sealed.startswith(head)
-        return sealed.removeprefix(head)[::-1]
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return Vault(load_master_key(tmp_path / "master.key"))
 
 
 @pytest.fixture
-def identity(database: Database) -> Identity:
-    return Identity(database, ReversingSealer())
+def identity(database: Database, vault: Vault) -> Identity:
+    return Identity(database, vault)
 
 
 async def new_owner(identity: Identity) -> Principal:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
-from tests.integration.test_identity import ReversingSealer, new_owner
+from tests.integration.test_identity import new_owner
 
 from sent.identity.credentials import DeviceCredentials
 from sent.identity.device_secrets import ha1
@@ -17,12 +18,13 @@ from sent.identity.models import DigestAlgorithm, NewSecret, Principal
 from sent.identity.roles import Role
 from sent.identity.service import Identity
 from sent.infra.db import Actor, Connection, Database
+from sent.infra.vault import Vault, load_master_key
 from sent.kit.errors import Unavailable
 
 pytestmark = pytest.mark.database
 
 
-class CountingSealer(ReversingSealer):
+class CountingSealer(Vault):
     opened = 0
 
     async def open(self, conn: Connection, organization_id: UUID, context: str, sealed: bytes) -> bytes:
@@ -38,8 +40,8 @@ class Clock:
 
 
 @pytest.fixture
-def sealer() -> CountingSealer:
-    return CountingSealer()
+def sealer(tmp_path: Path) -> CountingSealer:
+    return CountingSealer(load_master_key(tmp_path / "master.key"))
 
 
 @pytest.fixture

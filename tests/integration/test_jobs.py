@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from sent.infra.db import Actor, SystemReason
-from sent.infra.jobs import GiveUp, Jobs
+from sent.infra.jobs import GiveUp, Jobs, worker
 from sent.infra.telemetry import Metrics
 
 pytestmark = pytest.mark.database
@@ -98,8 +98,6 @@ async def test_what_gave_up_is_kept_as_failed(database, jobs, owner_dsn):
 
 
 async def test_one_lock_one_job_at_a_time(database, jobs, monkeypatch):
-    from sent.infra.jobs import worker
-
     monkeypatch.setattr(worker, "_POLL_SECONDS", 0.1)
     running, most, done = 0, 0, 0
 
@@ -164,7 +162,38 @@ async def test_what_a_dead_worker_had_begun_runs_again(database, jobs, owner_dsn
         await until(lambda: seen == [1])
 
 
-async def test_the_worker_goes_on_after_it_lost_its_connections(database, jobs, postgres_server):
+async def test_what_runs_by_the_clock_runs_without_arguments_and_once(database, owner_dsn, jobs):
+    runs = []
+
+    async def tick():
+        runs.append(1)
+
+    jobs.register_periodic("test.tick", "0 0 1 1 *", tick)  # not due within these hours, unless it is New Year
+    jobs.register_periodic("test.tock", "* * * * *", tick)
+    async with working(jobs):
+        await until(lambda: runs)
+    with psycopg.connect(owner_dsn) as conn:
+        known = conn.execute("SELECT DISTINCT task_name FROM jobs.procrastinate_periodic_defers").fetchall()
+    assert ("test.tock",) in known
+
+
+async def test_a_job_for_another_organization_is_refused(database, jobs):
+    async def nothing(organization_id):
+        return None
+
+    jobs.register("test.note", nothing)
+    organization = uuid4()
+    async with database.transaction(organization, WHO) as conn:
+        await jobs.defer(conn, "test.note", {"organization_id": str(organization)})
+    async with database.system(SystemReason.JOBS) as conn:
+        await jobs.defer(conn, "test.note", {"organization_id": str(uuid4())})
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        async with database.transaction(organization, WHO) as conn:
+            await jobs.defer(conn, "test.note", {"organization_id": str(uuid4())})
+
+
+async def test_the_worker_goes_on_after_it_lost_its_connections(database, jobs, postgres_server, monkeypatch):
+    monkeypatch.setattr(worker, "_POLL_SECONDS", 0.2)
     seen = []
 
     async def note(n):

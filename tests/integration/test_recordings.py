@@ -141,6 +141,13 @@ async def test_from_the_first_sample_to_the_file_store(house, organization, owne
     assert ticket.key not in row.sealed_key
 
 
+async def test_finishing_twice_is_finishing_once(house, organization):
+    async with house.running():
+        ticket = await house.record(organization, error="The disk was full.")
+        await house.recorder.finish(ticket, "Something else.")
+        assert (await house.until(ticket, RecordingState.SPOOLED)).error == "The disk was full."
+
+
 async def test_a_call_does_not_wait_for_a_database_that_is_away(house, organization, tmp_path):
     async def away(*_):
         raise Unavailable("db.unavailable", "away")

@@ -13,8 +13,13 @@ HIDDEN = "[hidden]"
 
 _DIGITS = re.compile(r"\+?\d{5,}")
 _PLUS_NUMBER = re.compile(r"\+\d(?:[\s().-]{0,2}\d){4,}")
-_URI_USER = re.compile(r"\b((?:sips?|tel):)(\+?[\d().-]{5,})", re.IGNORECASE)
-_BARE_NUMBER = re.compile(r"(?<![\w.:+-])\d{7,}(?![\w:-])(?!\.\d)")
+_URI_USER = re.compile(
+    r"\b(tel:|sips?:(?=[^\s@<>]{1,200}@))(\+?[\d().-]{5,})",  # with a user: sip:192.0.2.1 has none
+    re.IGNORECASE,
+)
+_UUID_OR_NUMBER = re.compile(
+    r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|(?<![\w.])(\d{7,})(?!\w|\.\d)", re.IGNORECASE
+)
 _CREDENTIAL_HEADER = re.compile(r"\b((?:proxy-)?authorization|cookie|set-cookie)(\s*:\s*)[^\r\n]*", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 _ASSIGNED = re.compile(r"(password|passwd|secret|token|api[_-]?key)([\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+", re.IGNORECASE)
@@ -40,7 +45,7 @@ def redact_text(text: str) -> str:
     text = _SDES_KEY.sub(f"inline:{HIDDEN}", text)
     text = _URI_USER.sub(lambda m: m[1] + _tail(m[2]), text)
     text = _PLUS_NUMBER.sub(lambda m: _tail(m[0]), text)
-    return _BARE_NUMBER.sub(lambda m: _tail(m[0]), text)
+    return _UUID_OR_NUMBER.sub(lambda m: _tail(m[0]) if m[1] else m[0], text)
 
 
 def _tail(number: str) -> str:

@@ -31,6 +31,7 @@ RenderOgg = Callable[[Path, bytes, Path], None]
 SAMPLE_RATE = 16_000
 """Of WAV files: what speech in Opus and G.722 has; G.711 loses nothing by it."""
 _FRAMES_PER_READ = 16_000
+_AT_ONCE = 2
 
 
 class ExportFormat(StrEnum):
@@ -57,6 +58,7 @@ class Exports:
         self._open_spool = open_spool
         self._spool = spool
         self._render_ogg = render_ogg
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def of_call(self, organization_id: UUID, actor: Actor, call_id: UUID) -> list[Recording]:
         async with self._database.transaction(organization_id, actor) as conn:
@@ -84,8 +86,9 @@ class Exports:
             key = await self._vault.open(conn, organization_id, key_context(recording_id), recording.sealed_key)
             await record(conn, "recording.export", f"recordings/{recording_id}", {"format": str(form)})
         with tempfile.TemporaryDirectory(prefix="sent-export-") as folder:
-            spooled = await self._spooled_file(recording, Path(folder))
-            await asyncio.to_thread(self._render, form, spooled, key, out)
+            async with self._slots:
+                spooled = await self._spooled_file(recording, Path(folder))
+                await asyncio.to_thread(self._render, form, spooled, key, out)
         return recording
 
     async def _spooled_file(self, recording: Recording, folder: Path) -> Path:

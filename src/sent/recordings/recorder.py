@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_bytes
+from typing import Protocol
 from uuid import UUID
 
 from psycopg import OperationalError
@@ -31,7 +33,15 @@ FREE_SPACE_FLOOR_OCTETS = 100 * 1024 * 1024
 INTERRUPTED = "SENT stopped while it was recording. It is kept up to there."
 _ACTOR = Actor("system", "recorder")
 _MAX_PENDING = 10_000
+_DISK_THREADS = 2
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 10.0
+
+
+class Ticket(Protocol):
+    """All that `Recorder.finish` asks of a ticket."""
+
+    @property
+    def id(self) -> UUID: ...
 
 
 class Recorder:
@@ -58,8 +68,11 @@ class Recorder:
         self._metrics = metrics
         self._keep = keep
         self._now = now
+        self._running: dict[UUID, RecordingTicket] = {}
         self._pending: dict[UUID, SpoolEntry] = {}
         self._work = asyncio.Event()
+        # Threads of its own: a call that is to be recorded must not queue behind somebody's export.
+        self._threads = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="recorder")
         self._rescan = False
 
     async def begin(self, organization_id: UUID, call_id: UUID) -> RecordingTicket:
@@ -70,20 +83,26 @@ class Recorder:
         )
         entry = SpoolEntry(ticket, self._spool.owner)
         try:
-            await asyncio.to_thread(self._claim, entry)
+            await self._on_disk(self._claim, entry)
         except RecordingRefused as refused:
             self._metrics.recordings.of(outcome="refused").inc()
             log.error("recordings.refused", call_id=str(call_id), code=refused.code, error=refused.message)
             raise
         self._metrics.recordings.of(outcome="started").inc()
+        self._running[recording_id] = ticket
         self._put(entry)
         return ticket
 
-    async def finish(self, ticket: RecordingTicket, error: str | None) -> None:
-        """The engine has closed the file. ``error`` says why it ended early. Never raises for a full disk."""
-        entry = SpoolEntry(ticket, self._spool.owner, self._now(), error)
+    async def finish(self, ticket: Ticket, error: str | None) -> None:
+        """The engine has closed the file. ``error`` says why it ended early. Never raises for a full disk; the
+        second time does nothing.
+        """
+        begun = self._running.pop(ticket.id, None)
+        if begun is None:
+            return
+        entry = SpoolEntry(begun, self._spool.owner, self._now(), error)
         try:
-            await asyncio.to_thread(self._spool.write, entry)
+            await self._on_disk(self._spool.write, entry)
         except OSError as failure:
             # The ticket on the disk says "still recording", so a crash now would be recovered as an interruption.
             log.warning("recordings.ticket_not_written", recording_id=str(ticket.id), error=str(failure))
@@ -119,6 +138,9 @@ class Recorder:
     def unwritten(self) -> int:
         """Recordings whose latest news are not in the database yet."""
         return len(self._pending)
+
+    async def _on_disk(self, function: Callable[[SpoolEntry], None], entry: SpoolEntry) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._threads, function, entry)
 
     def _claim(self, entry: SpoolEntry) -> None:
         try:

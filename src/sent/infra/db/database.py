@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -32,12 +33,23 @@ Connection = AsyncConnection[tuple[Any, ...]]
 
 POOL_WAIT_S = 5.0
 _MAX_WAITING = 200
-_RECONNECT_S = 2.0
+_RECONNECT_S = POOL_WAIT_S  # whoever waits has an attempt at its end, too
 _SUPERVISION_S = 1.0
 _OPTIONS = (
     "-c search_path=sent,pg_catalog -c timezone=UTC -c datestyle=ISO -c statement_timeout=30s -c lock_timeout=10s"
     " -c idle_in_transaction_session_timeout=60s"
 )
+
+# The time-outs above are the server's. These are ours, for one that is reached through a network and falls silent.
+CLIENT_LIMITS: Mapping[str, int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
+_log = logging.getLogger("sent.db")
 
 ENTER_SQL = """
 SELECT set_config('role', %(role)s, true),
@@ -56,7 +68,7 @@ class Database:
         self._embedded = embedded
         self._supervisor: asyncio.Task[None] | None = None
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            make_conninfo(server_dsn, options=_OPTIONS, connect_timeout=5, application_name="sent"),
+            make_conninfo(server_dsn, options=_OPTIONS, application_name="sent", **CLIENT_LIMITS),
             kwargs={"autocommit": True},  # the doors open and end transactions themselves
             min_size=1,
             max_size=pool_size,
@@ -144,6 +156,10 @@ class Database:
                     "a statement failed and its error was swallowed, so nothing was written; use a savepoint"
                     " (connection.transaction()) around what may fail"
                 )
+        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
+            raise Unavailable(
+                "db.too_slow", f"the database took too long ({error.diag.message_primary}); try again later"
+            ) from error
         except psycopg.Error as error:
             if _server_is_gone(connection, error):
                 raise _unavailable(str(error)) from error
@@ -183,8 +199,11 @@ class Database:
             await asyncio.sleep(_SUPERVISION_S)
             embedded.bound_log()
             if embedded.pid is None:
-                with contextlib.suppress(Unavailable):  # tried again in a second; the doors say what is wrong
+                _log.error("PostgreSQL has stopped by itself; starting it again")
+                try:
                     await asyncio.to_thread(embedded.restart)
+                except Unavailable as error:
+                    _log.error("PostgreSQL does not start; trying again: %s", error)
 
 
 def prepare(owner_dsn: str) -> str:

@@ -25,6 +25,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -87,6 +88,7 @@ class EmbeddedPostgres:
         self._log_path = self._dir / "postgres.log"
         self._chosen_installation = installation
         self._durable = durable
+        self._turn = threading.Lock()  # a stop that comes during a restart waits, and then stops
         self._lock_fd: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -100,8 +102,12 @@ class EmbeddedPostgres:
 
     def start(self) -> str:
         """Start (initialising at the first time) and return the owner's conninfo. Raises `Unavailable` in words."""
+        with self._turn:
+            return self._start()
+
+    def _start(self) -> str:
         if self.pid is not None:
-            return self._owner_dsn()
+            return self.owner_dsn()
         self._make_dir()
         self._lock()
         try:
@@ -118,12 +124,16 @@ class EmbeddedPostgres:
             if not self._password_path(OWNER).exists():
                 self._make_owner()
         except BaseException:
-            self.stop()
+            self._stop()
             raise
-        return self._owner_dsn()
+        return self.owner_dsn()
 
     def stop(self) -> None:
         """Fast shutdown; immediate when that takes too long (the log is replayed at the next start)."""
+        with self._turn:
+            self._stop()
+
+    def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGINT)
@@ -138,8 +148,9 @@ class EmbeddedPostgres:
 
     def restart(self) -> None:
         """After the server died by itself."""
-        self.stop()
-        self.start()
+        with self._turn:
+            self._stop()
+            self._start()
 
     def bound_log(self) -> None:
         """Keep the log under its limit; called now and then while running. One older part is kept."""
@@ -224,7 +235,8 @@ class EmbeddedPostgres:
             host=str(self._socket_dir()), user=role, password=password, dbname=database, connect_timeout=5
         )
 
-    def _owner_dsn(self) -> str:
+    def owner_dsn(self) -> str:
+        """Of the database `sent`, whoever runs its server. Raises `Unavailable` without the password file."""
         return self._dsn(OWNER, DATABASE)
 
     def superuser_dsn(self) -> str:

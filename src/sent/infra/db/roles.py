@@ -6,6 +6,9 @@
       ├── sent_system             system(): rows of all, while a reason is set
       └── sent_resolver           resolver(): EXECUTE on resolvers
 
+The walls are against our own mistakes, a forgotten WHERE above all. They are no sandbox for foreign SQL: whoever could
+run statements of their own on our connection could take another of the three roles, but never the owner's.
+
 Roles belong to the whole cluster; the three groups are shared by the databases in it, the login is not.
 Its password is random and kept in ``sent.server_login``, which only the owner can read.
 """

@@ -1,7 +1,8 @@
 """Whom PostgreSQL runs as: it refuses to run as root, and should not.
 
 Not root: ourselves. Root: the owner of an existing data folder, else the user ``sent`` where the administrator made
-one, else ``nobody``. initdb wants a user with a name, so a bare number does not do.
+one (which keeps the data apart from other services that run as nobody), else ``nobody``. initdb wants a user with a
+name, so a bare number does not do.
 """
 
 from __future__ import annotations

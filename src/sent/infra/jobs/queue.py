@@ -2,7 +2,8 @@
 
 A job is a name and JSON arguments. It is put in with the connection of a transaction, so it exists exactly when
 what caused it does. It runs at least once: a server that dies in the middle runs it again, so handlers are idempotent.
-A job's arguments name its organization; its work opens that organization's own transaction.
+A job's arguments name its organization (``organization_id``; where the transaction has one, it must be that), and its
+work opens that organization's own transaction.
 """
 
 from __future__ import annotations

@@ -614,12 +614,17 @@ CREATE TRIGGER procrastinate_trigger_delete_jobs_v1
     FOR EACH ROW EXECUTE PROCEDURE procrastinate_unlink_periodic_defers_v1();
 -- <<< procrastinate
 
+-- Within an organization's door, a job may name that organization only.
 CREATE FUNCTION jobs.defer(task text, args jsonb, run_at timestamptz, lock text) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = jobs, pg_catalog, pg_temp AS $$
-  SELECT (procrastinate_defer_jobs_v1(ARRAY[
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = jobs, pg_catalog, pg_temp AS $$
+BEGIN
+  IF args ->> 'organization_id' <> nullif(current_setting('sent.organization', true), '') THEN
+    RAISE insufficient_privilege USING MESSAGE = 'a job for another organization than the transaction''s';
+  END IF;
+  RETURN (procrastinate_defer_jobs_v1(ARRAY[
     ROW('default', task, 0, lock, NULL, args, run_at)::procrastinate_job_to_defer_v1
-  ]))[1]
-$$;
+  ]))[1];
+END $$;
 
 GRANT USAGE ON SCHEMA jobs TO sent_app, sent_system;
 GRANT EXECUTE ON FUNCTION jobs.defer(text, jsonb, timestamptz, text) TO sent_app, sent_system;

@@ -3,8 +3,8 @@
 It comes from the environment (``SENT_MASTER_KEY``) or else from a file, which the first start creates. Both hold
 one or more keys in base64, one per line (or separated by commas): the first is the current one, the others
 only open what an earlier one wrapped. So a rotation has no moment at which a crash loses anything:
-`add_master_key` puts a new key in front, `Vault.rotate_master` wraps all again in one transaction, and then
-the administrator removes the old lines.
+`add_master_key` puts a new key in front, `Vault.rotate_master` wraps all again in one transaction, and when the
+recordings that ran meanwhile are in the file store, the administrator removes the old lines.
 
 Nothing is encrypted with the master key itself: each purpose has its own key, derived by HKDF (RFC 5869).
 """

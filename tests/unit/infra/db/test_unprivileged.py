@@ -33,8 +33,9 @@ def test_root_without_anybody_to_become_hears_what_to_do(tmp_path: Path, monkeyp
 
 
 @pytest.fixture
-def nobody() -> RunAs:
-    entry = pwd.getpwnam("nobody")
+def stranger() -> RunAs:
+    """Somebody who owns none of the folders, whoever runs the tests."""
+    entry = pwd.getpwnam("daemon")
     return RunAs(entry.pw_uid, entry.pw_gid)
 
 
@@ -46,17 +47,17 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_folder_that_others_cannot_enter_is_named(open_folder: Path, nobody: RunAs) -> None:
+def test_a_folder_that_others_cannot_enter_is_named(open_folder: Path, stranger: RunAs) -> None:
     closed = open_folder / "closed"
     closed.mkdir(mode=0o700)
-    assert closed_folder(closed / "below" / "data", nobody) == closed
+    assert closed_folder(closed / "below" / "data", stranger) == closed
     with pytest.raises(Unavailable, match=r"chmod o\+x") as refused:
-        check_reachable(closed / "data", nobody)
+        check_reachable(closed / "data", stranger)
     assert refused.value.details["folder"] == str(closed)
 
 
-def test_what_is_not_there_yet_is_made_passable(open_folder: Path, nobody: RunAs) -> None:
-    assert closed_folder(open_folder / "new" / "data", nobody) is None
+def test_what_is_not_there_yet_is_made_passable(open_folder: Path, stranger: RunAs) -> None:
+    assert closed_folder(open_folder / "new" / "data", stranger) is None
 
 
 def test_an_ordinary_user_is_never_in_its_own_way(tmp_path: Path) -> None:
@@ -65,6 +66,7 @@ def test_an_ordinary_user_is_never_in_its_own_way(tmp_path: Path) -> None:
 
 def test_root_can_ask_before_choosing_a_place(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(unprivileged, "_CANDIDATES", ("daemon",))
     (open_folder / "closed").mkdir(mode=0o700)
     assert can_hold_data(open_folder / "postgres")
     assert not can_hold_data(open_folder / "closed" / "postgres")

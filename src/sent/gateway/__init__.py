@@ -1,0 +1,1 @@
+"""SIP phones and carriers as legs of a call: authentication, registrar, sessions with their media."""

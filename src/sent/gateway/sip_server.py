@@ -1,0 +1,283 @@
+"""Where SIP comes in: each event of the agent goes to the registrar, to a new call, to its leg, or to who waits for it.
+
+REGISTER ─ authenticate ─ registrar.register ─ 200 with the bindings
+INVITE ── carrier? ─ else authenticate ─ IncomingSipLeg ─ CallRequest ─ runner.start
+in a session ─ its leg (`sip_leg`)
+answers to our own requests ─ `requests`
+anything else ─ a status that says what this server does
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from sent.calls.ending import Blame, EndCode, Ending
+from sent.calls.party import Party, PartyKind
+from sent.calls.ports import CallRequest
+from sent.gateway.authentication import Authentication, Caller, Challenged, Denied
+from sent.gateway.endings import Side
+from sent.gateway.flood import FloodGuard, Offence
+from sent.gateway.inbound import called_numbers, calling_party
+from sent.gateway.ladder_tap import LadderTap
+from sent.gateway.registrar import register
+from sent.gateway.requests import OutsideRequests
+from sent.gateway.sip_leg import Line, SipLeg
+from sent.gateway.sip_leg_incoming import IncomingSipLeg
+from sent.gateway.watched_agent import WatchedAgent
+from sent.kit.errors import SentError
+from sent.registrations.service import Registrations
+from sent.sdp.capabilities import Encryption
+from sent.sip.errors import RemoteProtocolError
+from sent.sip.events import (
+    Event,
+    InviteReceived,
+    RequestFailed,
+    RequestReceived,
+    ResponseReceived,
+    TargetsNeeded,
+)
+from sent.sip.flow import Flow
+from sent.sip.message import Request
+from sent.sip.uri import SipUri, TelUri
+from sent.trunks.directory import Inbound, TrunkDirectory
+from sent.trunks.limits import TrunkUsage
+from sent.trunks.links import TrunkLinks
+from sent.trunks.models import SrtpPolicy
+
+log = structlog.get_logger("sent.gateway")
+
+MAX_PENDING = 2_000
+"""Requests that are being authenticated or placed at once; more get 503."""
+RETRY_AFTER_S = 10
+
+
+class Runner(Protocol):
+    """`sent.calls.registry.CallRegistry` is one."""
+
+    def start(self, request: CallRequest) -> UUID:
+        """Take the call. Whatever becomes of it is told to its leg; never raises for what a caller did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trunks:
+    """What incoming calls from carriers need."""
+
+    directory: TrunkDirectory
+    links: TrunkLinks
+    usage: TrunkUsage
+
+
+class SipServer:
+    """Call `start` once, inside of the running loop. `drain` refuses new calls; `close` waits for what is under way.
+
+    The port's agent is a `WatchedAgent`: without one, rubbish is not counted and closed connections are not noticed.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        authentication: Authentication,
+        flood: FloodGuard,
+        registrations: Registrations,
+        requests: OutsideRequests,
+        trunks: Trunks,
+        runner: Runner,
+        ladder: LadderTap,
+    ) -> None:
+        self._line = line
+        self._authentication = authentication
+        self._flood = flood
+        self._registrations = registrations
+        self._requests = requests
+        self._trunks = trunks
+        self._runner = runner
+        self._ladder = ladder
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    def start(self) -> None:
+        port = self._line.port
+        port.drop = lambda flow: not self._flood.admit(flow, port.now())
+        if isinstance(port.agent, WatchedAgent):
+            port.agent.on_malformed = lambda flow: self._flood.offended(flow, Offence.MALFORMED, port.now())
+            port.agent.on_flow_closed = self._flow_closed
+        port.listen(self.on_event)
+
+    def drain(self) -> None:
+        """Refuse new calls with 503 from now on; registrations and calls that are up go on."""
+        self._draining = True
+
+    async def close(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def on_event(self, event: Event) -> None:
+        match event:
+            case InviteReceived():
+                self._take(lambda: self.on_invite(event), lambda: self._refuse_busy(event))
+            case RequestReceived():
+                self._take(lambda: self.on_request(event), lambda: self._respond(event, 503, headers=_RETRY_AFTER))
+            case ResponseReceived() | RequestFailed():
+                self._requests.handle(event)
+            case TargetsNeeded():
+                pass  # the port's own
+            case _:
+                leg = event.session.context
+                if isinstance(leg, SipLeg):
+                    leg.handle(event)
+
+    def _flow_closed(self, flow: Flow) -> None:
+        self._flood.flow_closed(flow)
+        self._registrations.flow_closed(flow)
+
+    # -- INVITE ---------------------------------------------------------------------------------------------------
+
+    async def on_invite(self, invite: InviteReceived) -> None:
+        """A new call: find out who calls, make its leg, hand it to the runner."""
+        if self._draining:
+            self._refuse_busy(invite)
+            return
+        request, flow = invite.request, invite.flow
+        try:
+            dialed = _dialed(request)
+            accounts = [] if self._is_device(request, flow) else self._trunks.links.callers(request, flow)
+            if accounts:
+                inbound = self._trunks.directory.inbound(accounts, called_numbers(request))
+                assert inbound is not None
+                self._on_carrier(invite, inbound, dialed)
+                return
+            who = await self._authentication.authenticate(request, flow, self._line.clock)
+        except RemoteProtocolError as error:
+            self._reject(invite, error.status, error.reason)
+            return
+        except SentError as error:
+            log.warning("gateway.not_authenticated", code=error.code)
+            self._refuse_busy(invite)
+            return
+        match who:
+            case Challenged(status=status, header=header):
+                invite.session.reject(status, self._line.clock(), headers=(header,))
+                self._line.port.touch()
+            case Denied(status=status, words=words):
+                self._reject(invite, status, words)
+            case Caller():
+                self._on_phone(invite, who, dialed)
+
+    def _on_phone(self, invite: InviteReceived, caller: Caller, dialed: str) -> None:
+        party = Party(PartyKind.USER, caller.number, caller.name, caller.user_id, caller.device_id)
+        invite.session.symmetric = True
+        self._ladder.open(invite.session.call_id)
+        leg = IncomingSipLeg(self._line, invite, party, Side(caller.name or caller.number), Encryption.OPTIONAL)
+        self._runner.start(CallRequest(caller.organization_id, party, dialed, leg))
+
+    def _on_carrier(self, invite: InviteReceived, inbound: Inbound, dialed: str) -> None:
+        trunk = inbound.trunk
+        party = calling_party(invite.request, trunk)
+        self._ladder.open(invite.session.call_id)
+        encryption = Encryption.NEVER if trunk.srtp is SrtpPolicy.OFF else Encryption.OPTIONAL
+        leg = IncomingSipLeg(self._line, invite, party, Side(party.name or party.number), encryption)
+        full = self._trunks.usage.start(trunk, leg.leg_id, self._line.clock())
+        if full is not None:
+            refused = Ending(EndCode.LIMIT_REACHED, full.words, "system", Blame.US, 503)
+            leg.end(refused)
+        leg.when_over(lambda ended: self._trunks.usage.finish(trunk.id, ended.leg_id))
+        called = inbound.number.number if inbound.number is not None else dialed
+        self._runner.start(CallRequest(trunk.organization_id, party, called, leg))
+
+    def _is_device(self, request: Request, flow: Flow) -> bool:
+        """A phone may share an address with a carrier (in a demo, all of them are on loopback)."""
+        has_credentials = request.headers.has("authorization") or request.headers.has("proxy-authorization")
+        return has_credentials or self._flood.is_trusted(flow, self._line.clock())
+
+    def _refuse_busy(self, invite: InviteReceived) -> None:
+        words = "The server takes no new calls at the moment."
+        self._reject(invite, 503, words, _RETRY_AFTER)
+
+    def _reject(
+        self, invite: InviteReceived, status: int, words: str, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        text = words.replace("\\", "").replace('"', "'")
+        warning = ("Warning", f'399 {self._line.host} "{text}"')
+        invite.session.reject(status, self._line.clock(), headers=(warning, *headers))
+        self._line.port.touch()
+
+    # -- other requests -------------------------------------------------------------------------------------------
+
+    async def on_request(self, received: RequestReceived) -> None:
+        match received.request.method:
+            case "REGISTER":
+                await self._on_register(received)
+            case "OPTIONS":
+                # RFC 3261 §11: what an INVITE would be told, without asking who wants to know.
+                headers = (*self._line.port.agent.capabilities, ("Accept-Encoding", "identity"))
+                self._respond(received, 503 if self._draining else 200, headers=headers)
+            case "SUBSCRIBE" | "PUBLISH":
+                # RFC 6665 §4.2.1.2: no event package is served here yet, so Allow-Events stays empty.
+                self._respond(received, 489)
+            case "NOTIFY":
+                self._respond(received, 481)
+            case _:
+                self._respond(received, 501, headers=(("Allow", self._line.port.agent.allow),))
+
+    async def _on_register(self, received: RequestReceived) -> None:
+        request, flow = received.request, received.flow
+        try:
+            who = await self._authentication.authenticate(request, flow, self._line.clock)
+            match who:
+                case Challenged(status=status, header=header):
+                    self._respond(received, status, headers=(header,))
+                case Denied(status=status, words=words):
+                    self._respond(received, status, reason=words)
+                case Caller():
+                    answer = register(request, who, flow, self._registrations)
+                    self._respond(received, answer.status, reason=answer.phrase, headers=answer.headers)
+        except RemoteProtocolError as error:
+            self._respond(received, error.status, reason=error.reason)
+        except SentError as error:
+            log.warning("gateway.not_registered", code=error.code)
+            self._respond(received, 503, headers=_RETRY_AFTER)
+
+    def _respond(
+        self,
+        received: RequestReceived,
+        status: int,
+        *,
+        reason: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self._line.port.agent.respond(received.tx, status, self._line.clock(), reason=reason, headers=headers)
+        self._line.port.touch()
+
+    def _take(self, work: Callable[[], Coroutine[None, None, None]], too_many: Callable[[], None]) -> None:
+        """Do ``work`` beside the event loop's other business; most of it never waits."""
+        if len(self._tasks) >= MAX_PENDING:
+            too_many()
+            return
+        task = asyncio.get_running_loop().create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("gateway.request_failed", exc_info=error)
+
+
+_RETRY_AFTER = (("Retry-After", str(RETRY_AFTER_S)),)
+
+
+def _dialed(request: Request) -> str:
+    """What was dialled: the user part of the Request-URI. Raises `RemoteProtocolError` when there is none."""
+    uri = request.uri
+    if isinstance(uri, SipUri) and uri.user:
+        return uri.user.partition(";")[0]
+    if isinstance(uri, TelUri):
+        return uri.digits
+    raise RemoteProtocolError("the Request-URI names nobody", status=404)
