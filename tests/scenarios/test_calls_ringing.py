@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.scenarios.calls_world import EPOCH, World, refused, run
 
 from sent.calls.ending import Blame, EndCode, Ending
 from sent.calls.models import Disposition
 from sent.calls.plan import Refuse, Ring
 from sent.calls.state import CallState
 from sent.kit.errors import Unavailable
+from tests.scenarios.calls_world import EPOCH, World, refused, run
 
 RINGBACK_HEARD = "tone 425"
 
