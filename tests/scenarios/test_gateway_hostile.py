@@ -7,10 +7,11 @@ import gc
 import random
 import tracemalloc
 
-from sent.gateway.flood import FloodLimits
-from sent.sip.events import Accepted
 from tests.scenarios.gateway_world import SERVER, World, play
 from tests.scenarios.test_gateway_calls import two_phones
+
+from sent.gateway.flood import FloodLimits
+from sent.sip.events import Accepted
 
 ATTACKER = ("203.0.113.9", 5060)
 OPEN = FloodLimits(burst=1e9)
@@ -39,14 +40,18 @@ def broken(n: int, chance: random.Random) -> bytes:
         lambda: text.replace("Content-Length: 0", "Content-Length: -1"),
         lambda: text.replace("Max-Forwards: 70", "Max-Forwards: many"),
         lambda: text.replace("From: <sip:x@sent.test>", 'From: "unclosed <sip:x@sent.test>'),
-        lambda: "\r\n".join(line for line in lines if not line.startswith(chance.choice(["Via", "To", "Call-ID", "F"]))),
+        lambda: "\r\n".join(
+            line for line in lines if not line.startswith(chance.choice(["Via", "To", "Call-ID", "F"]))
+        ),
         lambda: text.replace("Contact: <sip", "Contact: <tel:abc>,<sip"),
         lambda: text[: chance.randrange(1, len(text))],
         lambda: text.replace("INVITE", "INVITE\x00"),
         lambda: text.replace("102", "\ud83d".encode("utf-8", "surrogatepass").decode("latin-1")),
         lambda: text.replace("\r\n\r\n", "\r\nContent-Type: application/sdp\r\n\r\nv=0\r\nm=audio"),
         lambda: text.replace("Max-Forwards", "Authorization: Digest nonsense\r\nMax-Forwards"),
-        lambda: text.replace("Max-Forwards", 'Authorization: Digest username="a", realm="sent", nonce="x"\r\nMax-Forwards'),
+        lambda: text.replace(
+            "Max-Forwards", 'Authorization: Digest username="a", realm="sent", nonce="x"\r\nMax-Forwards'
+        ),
         lambda: text.replace("Max-Forwards", "Require: magic\r\nMax-Forwards"),
     ]
     mangled = kinds[n % len(kinds)]()
@@ -55,7 +60,7 @@ def broken(n: int, chance: random.Random) -> bytes:
 
 def test_thousands_of_malformed_invites_leave_no_memory_and_no_call():
     async def scenario(world: World) -> None:
-        alice, bob = await two_phones(world)
+        alice, _ = await two_phones(world)
         chance = random.Random(7)
         world.wire.packets.clear()
         sizes = []
@@ -143,10 +148,25 @@ def test_the_same_message_a_thousand_times_counts_once():
 def test_every_method_with_nothing_else_to_it_is_survived():
     async def scenario(world: World) -> None:
         alice, _ = await two_phones(world)
-        methods = ["ACK", "BYE", "CANCEL", "INFO", "PRACK", "UPDATE", "REFER", "MESSAGE", "NOTIFY", "PUBLISH", "X", "REGISTER"]
+        methods = [
+            "ACK",
+            "BYE",
+            "CANCEL",
+            "INFO",
+            "PRACK",
+            "UPDATE",
+            "REFER",
+            "MESSAGE",
+            "NOTIFY",
+            "PUBLISH",
+            "X",
+            "REGISTER",
+        ]
         for n, method in enumerate(methods):
             world.wire.carry(ATTACKER, SERVER, invite(n).replace("INVITE", method).encode())
-            tagged = invite(50 + n).replace("INVITE", method).replace("To: <sip:102@sent.test>", "To: <sip:102@s>;tag=t")
+            tagged = (
+                invite(50 + n).replace("INVITE", method).replace("To: <sip:102@sent.test>", "To: <sip:102@s>;tag=t")
+            )
             world.wire.carry(ATTACKER, SERVER, tagged.encode())
         await asyncio.sleep(40)
         answered = {p.start_line.split()[1] for p in world.wire.packets if p.destination == ATTACKER}

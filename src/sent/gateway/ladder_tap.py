@@ -32,8 +32,8 @@ class _Ladder:
 class LadderTap:
     """Messages by SIP Call-ID; a `calls.tools.LadderPort`. Give `trace` to `AgentConfig.trace`.
 
-    A Call-ID is kept from its first INVITE. One that comes in is on probation until `open` says that it is a call, among
-    few others, so that a flood of INVITEs neither costs memory nor pushes out a real call's ladder.
+    A Call-ID is kept from its first INVITE. One that comes in is on probation until `open` says that it is a call,
+    among few others, so that a flood of INVITEs neither costs memory nor pushes out a real call's ladder.
     """
 
     def __init__(
