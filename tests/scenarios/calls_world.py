@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,37 +31,17 @@ from sent.calls.ports import (
 from sent.calls.registry import CallRegistry
 from sent.calls.tools import Times, Tools
 from sent.kit.ids import uuid7
-from sent.media.port import MediaError
-from sent.media.types import LegStatistics, MediaEvent, MediaLegId, PlaybackId, RecordingHandle, ToneStep
+from sent.media.types import MediaLegId, RecordingHandle
+from sent.testing.clock import VirtualLoop
+from sent.testing.engine import FakeEngine
 
 T = TypeVar("T")
 EPOCH = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 ORGANIZATION = uuid7(1_700_000_000_000)
 
 
-class _VirtualSelector(selectors.SelectSelector):
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 1_000.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise RuntimeError("the scenario waits for something that will never happen")
-            self.now += timeout
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time jumps to the next timer. What would run in a thread runs at once."""
-
-    def __init__(self) -> None:
-        self._virtual = _VirtualSelector()
-        super().__init__(self._virtual)
-
-    def time(self) -> float:
-        return self._virtual.now
+class _Loop(VirtualLoop):
+    """What would run in a thread runs at once, so that virtual time does not pass it by."""
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
         future = self.create_future()
@@ -74,103 +53,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(scenario: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(scenario)
 
 
-class FakeEngine:
-    """Keeps what is bridged, played and recorded, and a log of commands."""
+class Engine(FakeEngine):
+    """With commands that fail, and the keys of recordings."""
 
     def __init__(self) -> None:
-        self.next_id = 1
-        self.open: set[MediaLegId] = set()
-        self.bridges: dict[MediaLegId, MediaLegId] = {}
-        self.playing: dict[MediaLegId, tuple[PlaybackId, object]] = {}
-        self.recordings: dict[RecordingHandle, tuple[Path, bytes, bytes, MediaLegId, MediaLegId]] = {}
-        self.recorded: list[tuple[Path, bytes, bytes, MediaLegId, MediaLegId]] = []
-        self.stats: dict[MediaLegId, LegStatistics] = {}
-        self.sink: Callable[[MediaEvent], None] = lambda _: None
-        self.log: list[str] = []
-        self.fail: dict[str, MediaError] = {}
+        super().__init__()
+        self.fail: dict[str, Exception] = {}
+        self.keys: list[bytes] = []
 
-    def _id(self) -> int:
-        self.next_id += 1
-        return self.next_id
-
-    def _check(self, what: str, *legs: MediaLegId) -> None:
-        self.log.append(what)
-        if what in self.fail:
-            raise self.fail[what]
-        for leg in legs:
-            if leg not in self.open:
-                raise MediaError("media.no_such_leg", f"There is no leg {leg}.")
-
-    def open_stream(self, sample_rate: int = 8000, max_buffer_ms: int = 2_000) -> MediaLegId:
-        leg = MediaLegId(self._id())
-        self.open.add(leg)
-        return leg
-
-    def bridge(self, a: MediaLegId, b: MediaLegId) -> None:
-        self._check("bridge", a, b)
-        self.unbridge_quietly(a)
-        self.unbridge_quietly(b)
-        self.bridges[a], self.bridges[b] = b, a
-
-    def unbridge_quietly(self, leg: MediaLegId) -> None:
-        other = self.bridges.pop(leg, None)
-        if other is not None:
-            self.bridges.pop(other, None)
-
-    def unbridge(self, leg: MediaLegId) -> None:
-        self._check("unbridge", leg)
-        self.unbridge_quietly(leg)
-
-    def play_file(self, leg: MediaLegId, file: Path, *, loop: bool = False) -> PlaybackId:
-        self._check("play_file", leg)
-        playback = PlaybackId(self._id())
-        self.playing[leg] = (playback, file)
-        return playback
-
-    def play_tone(self, leg: MediaLegId, steps: tuple[ToneStep, ...], *, loop: bool = False) -> PlaybackId:
-        self._check("play_tone", leg)
-        playback = PlaybackId(self._id())
-        self.playing[leg] = (playback, steps)
-        return playback
-
-    def stop_playback(self, leg: MediaLegId) -> None:
-        self._check("stop_playback", leg)
-        self.playing.pop(leg, None)
+    def _note(self, name: str, *arguments: object) -> None:
+        super()._note(name, *arguments)
+        if name in self.fail:
+            raise self.fail[name]
 
     def start_recording(
         self, file: Path, key: bytes, recording_id: bytes, left: MediaLegId, right: MediaLegId
     ) -> RecordingHandle:
-        self._check("start_recording", left, right)
-        handle = RecordingHandle(self._id())
-        self.recordings[handle] = (file, key, recording_id, left, right)
-        self.recorded.append(self.recordings[handle])
-        return handle
-
-    def stop_recording(self, recording: RecordingHandle) -> None:
-        self._check("stop_recording")
-        self.recordings.pop(recording, None)
-
-    def statistics(self, leg: MediaLegId) -> LegStatistics:
-        self._check("statistics", leg)
-        return self.stats.get(leg, LegStatistics())
-
-    def close(self, leg: MediaLegId) -> LegStatistics:
-        self.open.discard(leg)
-        self.unbridge_quietly(leg)
-        self.playing.pop(leg, None)
-        return LegStatistics()
-
-    def hears(self, leg: MediaLegId) -> object:
-        """What this leg hears now: ('tone', steps), ('leg', id) or None."""
-        if leg in self.playing:
-            return ("play", self.playing[leg][1])
-        if leg in self.bridges:
-            return ("leg", self.bridges[leg])
-        return None
+        self.keys.append(key)
+        return super().start_recording(file, key, recording_id, left, right)
 
 
 class Phone:
@@ -214,7 +118,7 @@ class Phone:
 
     def _open(self) -> None:
         if self._media is None and self.media_at_start:
-            self._media = self.world.engine.open_stream()
+            self._media = self.world.engine.open_rtp("192.0.2.1")[0]
 
     def ring(self, caller: Party, codecs: Sequence[str]) -> None:
         self.commands.append("ring")
@@ -379,7 +283,7 @@ class CountingMetrics:
 
 @dataclass
 class World:
-    engine: FakeEngine = field(default_factory=FakeEngine)
+    engine: Engine = field(default_factory=Engine)
     recorder: Recorder = field(default_factory=Recorder)
     records: Any = field(default_factory=Records)
     metrics: CountingMetrics = field(default_factory=CountingMetrics)
@@ -388,7 +292,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.media_events = MediaEvents()
-        self.engine.sink = self.media_events.dispatch
+        self.engine.listen(self.media_events.dispatch)
         self.plans: dict[str, Plan] = {}
         self.plan_seconds = 0.0
         self.plan_error: Exception | None = None
@@ -397,8 +301,9 @@ class World:
         self.target_errors: dict[str, Exception] = {}
         self.snapshots: list[CallSnapshot] = []
         self.start_time = asyncio.get_running_loop().time()
+        self.ladder = Ladders()
         tools = Tools(
-            engine=self.engine,  # type: ignore[arg-type]  # the few methods that calls use
+            engine=self.engine,
             media_events=self.media_events,
             targets=self,
             dialplan=self,
@@ -406,7 +311,7 @@ class World:
             now=self.now,
             node_id=uuid7(),
             recorder=self.recorder,
-            ladder=Ladders(),
+            ladder=self.ladder,
             metrics=self.metrics,
             times=self.times,
         )
@@ -463,13 +368,9 @@ class World:
         async with asyncio.timeout(within):
             while self.registry.get(call_id, ORGANIZATION) is not None:  # noqa: ASYNC110 (virtual time)
                 await asyncio.sleep(0.5)
-        assert not self.engine.open, "media legs leaked"
-        assert not self.engine.recordings, "a recording was left open"
+        self.engine.check_released()
         assert len(self.media_events) == 0, "subscriptions leaked"
         return self.records.final(call_id)
-
-    def emit(self, event: MediaEvent) -> None:
-        self.engine.sink(event)
 
 
 def refused(code: EndCode, words: str, **more: Any) -> CallRefused:

@@ -53,7 +53,7 @@ def test_a_database_gone_in_mid_call_ends_no_call_and_its_record_is_written_when
             assert store.rows[call].state is CallState.NEW, "an open record is there from the start"
             store.gone = True
             await asyncio.sleep(300)
-            assert world.engine.hears(alice.media) == ("leg", bob.media)
+            assert world.engine.hears(alice.media) == f"leg {bob.media}"
             assert store.rows[call].answered_at is None
             bob.say("hangup")
             await asyncio.sleep(300)

@@ -11,8 +11,9 @@ from sent.calls.ending import Blame, EndCode, Ending
 from sent.calls.models import Disposition
 from sent.calls.plan import Refuse, Ring
 from sent.calls.state import CallState
-from sent.calls.tones import RINGBACK
 from sent.kit.errors import Unavailable
+
+RINGBACK_HEARD = "tone 425"
 
 
 def states(record):
@@ -30,8 +31,8 @@ def test_a_plain_call_rings_is_answered_with_the_callees_codec_and_bridged():
         assert bob.offered == ("PCMU", "PCMA"), "the caller's codecs are offered, in its order"
         assert alice.commands == ["180", "answer"]
         assert alice.answered_with == ("PCMA", "PCMU"), "what the callee took comes first: no transcoding"
-        assert world.engine.hears(alice.media) == ("leg", bob.media)
-        assert world.engine.hears(bob.media) == ("leg", alice.media)
+        assert world.engine.hears(alice.media) == f"leg {bob.media}"
+        assert world.engine.hears(bob.media) == f"leg {alice.media}"
         record = await world.finished(call)
         assert states(record) == ["new", "routing", "ringing", "connected", "ended"]
         assert [(s.at - EPOCH).total_seconds() for s in record.states] == pytest.approx([0, 0, 1, 3, 10])
@@ -69,7 +70,7 @@ def test_two_answers_at_once_the_first_wins_the_other_is_told():
         alice = world.caller()
         call = world.start(alice)
         await asyncio.sleep(3)
-        assert world.engine.hears(alice.media) == ("leg", desk.media)
+        assert world.engine.hears(alice.media) == f"leg {desk.media}"
         assert [e.code for e in mobile.endings] == [EndCode.ANSWERED_ELSEWHERE]
         assert desk.endings == []
         desk.say("hangup")
@@ -327,12 +328,32 @@ def test_early_media_is_heard_and_the_answer_keeps_the_bridge():
         call = world.start(alice)
         await asyncio.sleep(2)
         assert alice.commands == ["183"]
-        assert world.engine.hears(alice.media) == ("leg", bob.media)
+        assert world.engine.hears(alice.media) == f"leg {bob.media}"
         await asyncio.sleep(4)
         assert alice.commands == ["183", "answer"]
-        assert world.engine.hears(alice.media) == ("leg", bob.media)
+        assert world.engine.hears(alice.media) == f"leg {bob.media}"
         record = await world.finished(call)
         assert states(record) == ["new", "routing", "early", "connected", "ended"]
+
+    run(scenario())
+
+
+def test_early_media_that_opens_late_is_bridged_when_it_is_there():
+    async def scenario():
+        world = World()
+        bob = world.phone("Bob", "102", (1, "early"), trunk=True)
+        world.route("102", world.ring("102"))
+        alice = world.caller()
+        alice.media_at_start = False
+        call = world.start(alice)
+        await asyncio.sleep(2)
+        assert world.engine.hears(bob.media) is None
+        alice._media = world.engine.open_rtp("192.0.2.1")[0]
+        alice.say("renegotiated")
+        await asyncio.sleep(0.1)
+        assert world.engine.hears(alice.media) == f"leg {bob.media}"
+        alice.say("cancel")
+        assert (await world.finished(call)).ending.code is EndCode.CANCELLED
 
     run(scenario())
 
@@ -360,9 +381,9 @@ def test_after_a_failed_carriers_early_media_the_next_one_rings_with_a_tone():
         call = world.start(alice)
         await asyncio.sleep(4.5)
         assert alice.commands == ["183"], "a 180 after the open audio would be silence"
-        assert world.engine.hears(alice.media) == ("play", RINGBACK)
+        assert world.engine.hears(alice.media) == RINGBACK_HEARD
         await asyncio.sleep(4)
-        assert world.engine.hears(alice.media) == ("leg", two.media)
+        assert world.engine.hears(alice.media) == f"leg {two.media}"
         await world.finished(call)
 
     run(scenario())
@@ -377,7 +398,7 @@ def test_the_winner_is_heard_even_when_another_had_early_media():
         alice = world.caller()
         call = world.start(alice)
         await asyncio.sleep(5)
-        assert world.engine.hears(alice.media) == ("leg", bob.media)
+        assert world.engine.hears(alice.media) == f"leg {bob.media}"
         alice.say("hangup")
         await world.finished(call)
 

@@ -14,28 +14,31 @@ from sent.calls.limits import Limits
 from sent.calls.plan import Echo, PlayFile, PlayTone
 from sent.kit.errors import NotFound
 from sent.kit.ids import uuid7
-from sent.media.port import MediaError
-from sent.media.types import PlaybackEnded, Silence, ToneStep
+from sent.media.types import LegStatistics, ToneStep
 
 FILE = Path("/announcements/welcome.wav")
 
 
+def announcing(ms=4_000):
+    world = World()
+    world.engine.files[FILE] = ms
+    world.route("601", PlayFile(FILE))
+    return world, world.caller()
+
+
 def test_an_announcement_is_played_after_the_ack_and_ends_the_call():
     async def scenario():
-        world = World()
-        world.route("601", PlayFile(FILE))
-        alice = world.caller()
+        world, alice = announcing()
         call = world.start(alice, "601")
         await asyncio.sleep(0.01)
         assert alice.commands == ["answer"]
-        assert alice.media not in world.engine.playing
+        assert world.engine.hears(alice.media) is None
         await asyncio.sleep(0.1)
-        playback, file = world.engine.playing[alice.media]
-        assert file == FILE
-        world.emit(PlaybackEnded(alice.media, playback, completed=True))
+        assert world.engine.hears(alice.media) == "file welcome.wav"
         record = await world.finished(call)
         assert (record.ending.code, record.ending.by) == (EndCode.COMPLETED, "system")
         assert record.ending.words == "The announcement welcome.wav was played to its end."
+        assert (record.ended_at - record.answered_at).total_seconds() == pytest.approx(4.05)
         assert alice.endings[0].code is EndCode.COMPLETED
 
     run(scenario())
@@ -43,13 +46,11 @@ def test_an_announcement_is_played_after_the_ack_and_ends_the_call():
 
 def test_a_caller_that_does_not_confirm_hears_it_all_the_same():
     async def scenario():
-        world = World()
-        world.route("601", PlayFile(FILE))
-        alice = world.caller()
+        world, alice = announcing()
         alice.confirms = False
         call = world.start(alice, "601")
         await asyncio.sleep(1)
-        assert alice.media in world.engine.playing
+        assert world.engine.hears(alice.media) == "file welcome.wav"
         alice.say("hangup")
         record = await world.finished(call)
         assert (record.ending.code, record.ending.by) == (EndCode.HUNG_UP, "caller")
@@ -59,13 +60,10 @@ def test_a_caller_that_does_not_confirm_hears_it_all_the_same():
 
 def test_a_playback_that_stops_since_the_caller_left_is_a_hang_up():
     async def scenario():
-        world = World()
-        world.route("601", PlayFile(FILE))
-        alice = world.caller()
+        world, alice = announcing()
         call = world.start(alice, "601")
         await asyncio.sleep(1)
-        playback, _ = world.engine.playing[alice.media]
-        world.emit(PlaybackEnded(alice.media, playback, completed=False))
+        world.engine.stop_playback(alice.media)
         alice.later(0.2, "hangup")
         assert (await world.finished(call)).ending.code is EndCode.HUNG_UP
 
@@ -74,13 +72,10 @@ def test_a_playback_that_stops_since_the_caller_left_is_a_hang_up():
 
 def test_a_playback_that_just_stops_is_our_failure():
     async def scenario():
-        world = World()
-        world.route("601", PlayFile(FILE))
-        alice = world.caller()
+        world, alice = announcing()
         call = world.start(alice, "601")
         await asyncio.sleep(1)
-        playback, _ = world.engine.playing[alice.media]
-        world.emit(PlaybackEnded(alice.media, playback, completed=False))
+        world.engine.stop_playback(alice.media)
         record = await world.finished(call)
         assert record.ending.code is EndCode.FAILED
         assert "cut off" in record.ending.words
@@ -90,12 +85,12 @@ def test_a_playback_that_just_stops_is_our_failure():
 
 def test_a_file_that_cannot_be_played_says_why():
     async def scenario():
-        world = World()
-        world.engine.fail["play_file"] = MediaError("media.bad_file", "It is no WAV file.")
-        world.route("601", PlayFile(FILE))
-        record = await world.finished(world.start(world.caller(), "601"))
+        world, alice = announcing()
+        world.engine.files.clear()
+        record = await world.finished(world.start(alice, "601"))
         assert record.ending.code is EndCode.FAILED
-        assert record.ending.words == "The announcement welcome.wav could not be played: It is no WAV file."
+        assert record.ending.words.startswith("The announcement welcome.wav could not be played: ")
+        assert "No such file" in record.ending.words
 
     run(scenario())
 
@@ -103,14 +98,11 @@ def test_a_file_that_cannot_be_played_says_why():
 def test_a_tone():
     async def scenario():
         world = World()
-        steps = (ToneStep((425.0,), 500),)
-        world.route("602", PlayTone(steps))
+        world.route("602", PlayTone((ToneStep((425.0,), 500),)))
         alice = world.caller()
         call = world.start(alice, "602")
-        await asyncio.sleep(1)
-        playback, played = world.engine.playing[alice.media]
-        assert played == steps
-        world.emit(PlaybackEnded(alice.media, playback, completed=True))
+        await asyncio.sleep(0.3)
+        assert world.engine.hears(alice.media) == "tone 425"
         assert (await world.finished(call)).ending.code is EndCode.COMPLETED
 
     run(scenario())
@@ -123,10 +115,10 @@ def test_echo_sends_the_callers_audio_back_until_its_time_is_over():
         alice = world.caller()
         call = world.start(alice, "600")
         await asyncio.sleep(1)
-        assert world.engine.hears(alice.media) == ("leg", alice.media)
+        assert world.engine.hears(alice.media) == f"leg {alice.media}"
         alice.say("renegotiated")
         await asyncio.sleep(1)
-        assert world.engine.log.count("bridge") == 2
+        assert len(world.engine.named("bridge")) == 2
         record = await world.finished(call)
         assert record.ending.code is EndCode.COMPLETED
         assert (record.ended_at - record.answered_at).total_seconds() == pytest.approx(120)
@@ -141,8 +133,8 @@ def test_an_echo_whose_caller_vanished_ends_with_that_reason():
         alice = world.caller()
         call = world.start(alice, "600")
         await asyncio.sleep(40)
-        world.emit(Silence(alice.media, 5_000))
-        world.emit(Silence(alice.media, 30_000))
+        world.engine.fall_silent(alice.media, 5_000)
+        world.engine.fall_silent(alice.media, 30_000)
         record = await world.finished(call)
         assert record.ending.code is EndCode.MEDIA_LOST
         assert len(record.flags) == 2
@@ -334,5 +326,40 @@ def test_open_records_can_be_written_again():
         again = world.records.put_records[-1]
         assert (again.id, again.version, again.ending) == (call, before + 1, None)
         await world.registry.drain(0)
+
+    run(scenario())
+
+
+def test_a_watcher_or_a_ladder_that_fails_ends_no_call_and_loses_no_record():
+    async def scenario():
+        world = World()
+
+        def broken(*_):
+            raise RuntimeError("bug in a watcher")
+
+        world.registry._watch = broken
+        world.ladder.take = broken
+        world.phone("Bob", "102", (1, "answer"), (5, "hangup"))
+        world.route("102", world.ring("102"))
+        record = await world.finished(world.start(world.caller()))
+        assert record.ending.code is EndCode.HUNG_UP
+        assert record.ladder is None
+
+    run(scenario())
+
+
+def test_who_looks_sees_the_quality_of_now():
+    async def scenario():
+        world = World()
+        bob = world.phone("Bob", "102", (1, "answer"), (9, "hangup"))
+        world.route("102", world.ring("102"))
+        alice = world.caller()
+        call = world.start(alice)
+        await asyncio.sleep(2)
+        assert world.registry.live(ORGANIZATION)[0].mos is None
+        world.engine.legs[alice.media].statistics = LegStatistics(mos=4.3)
+        world.engine.legs[bob.media].statistics = LegStatistics(mos=3.1)
+        assert world.registry.live(ORGANIZATION)[0].mos == 3.1
+        await world.finished(call)
 
     run(scenario())

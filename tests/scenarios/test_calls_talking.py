@@ -8,10 +8,11 @@ import pytest
 from tests.scenarios.calls_world import ORGANIZATION, World, run
 
 from sent.calls.ending import EndCode, Ending
-from sent.calls.tones import HOLD
 from sent.kit.errors import Unavailable
 from sent.media.port import MediaError
-from sent.media.types import LegStatistics, MediaResumed, RecordingFailed, Silence
+from sent.media.types import LegStatistics
+
+HOLD_HEARD = "tone 392+588"
 
 
 async def talking(world, *script, record=False, max_seconds=8 * 3600.0):
@@ -45,13 +46,13 @@ def test_hold_plays_music_to_the_held_side_and_resume_bridges_again():
         call, alice, bob = await talking(world)
         bob.say("hold")
         await asyncio.sleep(0.1)
-        assert world.engine.hears(alice.media) == ("play", HOLD)
+        assert world.engine.hears(alice.media) == HOLD_HEARD
         assert world.engine.hears(bob.media) is None
         await asyncio.sleep(60)
         bob.say("resume")
         await asyncio.sleep(0.1)
-        assert world.engine.hears(alice.media) == ("leg", bob.media)
-        assert world.engine.hears(bob.media) == ("leg", alice.media)
+        assert world.engine.hears(alice.media) == f"leg {bob.media}"
+        assert world.engine.hears(bob.media) == f"leg {alice.media}"
         alice.say("hangup")
         record = await world.finished(call)
         kept = [entry.state.value for entry in record.states]
@@ -67,16 +68,16 @@ def test_both_hold_and_each_resumes_in_its_own_time():
         heard = lambda: (world.engine.hears(alice.media), world.engine.hears(bob.media))  # noqa: E731
         alice.say("hold")
         await asyncio.sleep(0.1)
-        assert heard() == (None, ("play", HOLD))
+        assert heard() == (None, HOLD_HEARD)
         bob.say("hold")
         await asyncio.sleep(0.1)
         assert heard() == (None, None)
         alice.say("resume")
         await asyncio.sleep(0.1)
-        assert heard() == (("play", HOLD), None)
+        assert heard() == (HOLD_HEARD, None)
         bob.say("resume")
         await asyncio.sleep(0.1)
-        assert heard() == (("leg", bob.media), ("leg", alice.media))
+        assert heard() == (f"leg {bob.media}", f"leg {alice.media}")
         alice.say("hangup")
         record = await world.finished(call)
         assert [e.state.value for e in record.states].count("held") == 1
@@ -88,14 +89,14 @@ def test_a_renegotiation_bridges_again_but_not_through_a_hold():
     async def scenario():
         world = World()
         call, alice, bob = await talking(world)
-        before = world.engine.log.count("bridge")
+        before = len(world.engine.named("bridge"))
         bob.say("renegotiated")
         await asyncio.sleep(0.1)
-        assert world.engine.log.count("bridge") == before + 1
+        assert len(world.engine.named("bridge")) == before + 1
         bob.say("hold")
         bob.say("renegotiated")
         await asyncio.sleep(0.1)
-        assert world.engine.hears(alice.media) == ("play", HOLD)
+        assert world.engine.hears(alice.media) == HOLD_HEARD
         bob.say("hangup")
         await world.finished(call)
 
@@ -112,10 +113,10 @@ def test_a_media_leg_that_opens_late_is_bridged_when_it_is_there():
         call = world.start(alice)
         await asyncio.sleep(2)
         assert world.engine.hears(alice.media) is None
-        bob._media = world.engine.open_stream()
+        bob._media = world.engine.open_rtp("192.0.2.1")[0]
         bob.say("renegotiated")
         await asyncio.sleep(0.1)
-        assert world.engine.hears(alice.media) == ("leg", bob.media)
+        assert world.engine.hears(alice.media) == f"leg {bob.media}"
         bob.say("hangup")
         assert (await world.finished(call)).ending.code is EndCode.HUNG_UP
 
@@ -173,9 +174,9 @@ def test_one_silent_direction_is_flagged_with_what_was_sent_and_received():
     async def scenario():
         world = World()
         call, alice, bob = await talking(world)
-        world.engine.stats[bob.media] = LegStatistics(packets_sent=260, packets_received=0)
+        world.engine.legs[bob.media].statistics = LegStatistics(packets_sent=260, packets_received=0)
         await asyncio.sleep(5)
-        world.emit(Silence(bob.media, 5_000))
+        world.engine.fall_silent(bob.media, 5_000)
         await asyncio.sleep(0.1)
         assert world.registry.live(ORGANIZATION)[0].flags
         alice.say("hangup")
@@ -192,16 +193,33 @@ def test_one_silent_direction_is_flagged_with_what_was_sent_and_received():
     run(scenario())
 
 
+def test_silence_that_began_just_before_the_answer_is_flagged_all_the_same():
+    async def scenario():
+        world = World()
+        call, alice, bob = await talking(world)
+        # The media was configured a moment before the answer, so five seconds of it end a moment too early.
+        await asyncio.sleep(3.99)
+        world.engine.fall_silent(bob.media, 5_000)
+        await asyncio.sleep(0.005)
+        assert world.registry.live(ORGANIZATION)[0].flags == ()
+        await asyncio.sleep(0.1)
+        assert len(world.registry.live(ORGANIZATION)[0].flags) == 1
+        alice.say("hangup")
+        assert (await world.finished(call)).ending.code is EndCode.HUNG_UP
+
+    run(scenario())
+
+
 def test_silence_for_long_ends_the_call_with_that_reason():
     async def scenario():
         world = World()
         call, alice, bob = await talking(world)
-        world.engine.stats[bob.media] = LegStatistics(
+        world.engine.legs[bob.media].statistics = LegStatistics(
             packets_sent=1500, packets_received=99, remote=("192.0.2.7", 4000)
         )
         await asyncio.sleep(40)
-        world.emit(Silence(bob.media, 5_000))
-        world.emit(Silence(bob.media, 30_000))
+        world.engine.fall_silent(bob.media, 5_000)
+        world.engine.fall_silent(bob.media, 30_000)
         record = await world.finished(call)
         assert record.ending.code is EndCode.MEDIA_LOST
         expected = "for 30 s: 1500 packets were sent to it and 99 received, from 192.0.2.7:4000."
@@ -217,8 +235,8 @@ def test_a_phone_on_hold_may_be_silent():
         call, alice, bob = await talking(world)
         bob.say("hold")
         await asyncio.sleep(40)
-        world.emit(Silence(bob.media, 30_000))
-        world.emit(Silence(alice.media, 30_000))
+        world.engine.fall_silent(bob.media, 30_000)
+        world.engine.fall_silent(alice.media, 30_000)
         await asyncio.sleep(100)
         bob.say("hangup")
         record = await world.finished(call)
@@ -237,11 +255,11 @@ def test_silence_that_began_on_hold_gets_its_whole_time_after_it(comes_back):
         await asyncio.sleep(28)
         bob.say("resume")
         await asyncio.sleep(2)
-        world.emit(Silence(bob.media, 30_000))
+        world.engine.fall_silent(bob.media, 30_000)
         await asyncio.sleep(20)
         assert world.registry.get(call, ORGANIZATION) is not None
         if comes_back:
-            world.emit(MediaResumed(bob.media))
+            world.engine.resume(bob.media)
             await asyncio.sleep(60)
             bob.say("hangup")
         record = await world.finished(call)
@@ -281,8 +299,10 @@ def test_statistics_of_both_legs_are_in_the_record_also_of_the_one_that_hung_up_
     async def scenario():
         world = World()
         call, alice, bob = await talking(world)
-        world.engine.stats[alice.media] = LegStatistics(packets_sent=100, packets_received=101, mos=4.4, r_factor=92.0)
-        world.engine.stats[bob.media] = LegStatistics(
+        world.engine.legs[alice.media].statistics = LegStatistics(
+            packets_sent=100, packets_received=101, mos=4.4, r_factor=92.0
+        )
+        world.engine.legs[bob.media].statistics = LegStatistics(
             packets_sent=200, packets_received=201, jitter_ms=7.5, round_trip_ms=40.0, remote=("2001:db8::7", 4000)
         )
         bob.say("hangup")
@@ -300,7 +320,9 @@ def test_a_recording_has_the_caller_left_the_callee_right_and_is_finished():
         world = World()
         call, alice, bob = await talking(world, (10, "hangup"), record=True)
         ticket = world.recorder.begun[0]
-        assert world.engine.recorded == [(ticket.file, ticket.key, ticket.id.bytes, alice.media, bob.media)]
+        started = world.engine.named("start_recording")
+        assert started == [(ticket.file, ticket.id.bytes, alice.media, bob.media)]
+        assert world.engine.keys == [ticket.key]
         assert world.registry.live(ORGANIZATION)[0].recording
         record = await world.finished(call)
         assert record.recording_id == ticket.id
@@ -329,10 +351,10 @@ def test_a_full_disk_flags_the_recording_and_the_call_goes_on():
         world = World()
         call, alice, bob = await talking(world, record=True)
         handle = next(iter(world.engine.recordings))
-        world.emit(RecordingFailed(handle, "No space left on device"))
-        world.emit(RecordingFailed(handle, "No space left on device"))
+        world.engine.fail_recording(handle)
+        world.engine.fail_recording(handle)
         await asyncio.sleep(1)
-        assert world.engine.hears(alice.media) == ("leg", bob.media)
+        assert world.engine.hears(alice.media) == f"leg {bob.media}"
         assert not world.registry.live(ORGANIZATION)[0].recording
         bob.say("hangup")
         record = await world.finished(call)
@@ -388,7 +410,7 @@ def test_a_call_that_ends_before_the_recorder_was_ready_gives_its_ticket_back():
         call, _, _ = await talking(world, (2, "hangup"), record=True)
         record = await world.finished(call)
         assert record.ending.code is EndCode.HUNG_UP
-        assert world.engine.recorded == []
+        assert world.engine.named("start_recording") == []
         ticket = world.recorder.begun[0]
         assert world.recorder.finished == [(ticket.id, record.recording_error)]
         assert "ended before" in record.recording_error

@@ -6,6 +6,8 @@ import asyncio
 import random
 
 import pytest
+from tests.scenarios.sip_stub import Raw, Stub
+from tests.scenarios.sip_support import assert_empty
 
 from sent.sip.config import AgentConfig
 from sent.sip.events import InviteReceived
@@ -13,8 +15,6 @@ from sent.sip.message import Response
 from sent.sip.parser import parse_datagram
 from sent.testing.clock import run_virtual
 from sent.testing.wire import Wire
-from tests.scenarios.sip_stub import Raw, Stub
-from tests.scenarios.sip_support import assert_empty
 
 US = ("10.0.0.9", 5060)
 SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nt=0 0\r\n"
@@ -84,7 +84,11 @@ def ask(*datagrams: bytes, config: AgentConfig | None = None) -> tuple[list[Resp
         (request("FLY"), 501, ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE")),
         (request("REFER"), 405, ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE")),
         (request(extra=("Require: telepathy, 100rel",)), 420, ("Unsupported", "telepathy")),
-        (request(extra=("Content-Type: text/plain",), body=b"hello"), 415, ("Accept", "application/sdp, multipart/mixed")),
+        (
+            request(extra=("Content-Type: text/plain",), body=b"hello"),
+            415,
+            ("Accept", "application/sdp, multipart/mixed"),
+        ),
         (
             request(extra=("Content-Type: application/sdp", "Content-Encoding: gzip"), body=SDP),
             415,

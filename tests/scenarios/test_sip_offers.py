@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.scenarios.sip_support import BOB_URI, CLEAN, Pair, both_networks, play
+
 from sent.sip.events import (
     Accepted,
     Confirmed,
@@ -14,7 +16,6 @@ from sent.sip.events import (
     Progress,
 )
 from sent.testing.phone import Call, PhoneScript, direction_of
-from tests.scenarios.sip_support import BOB_URI, CLEAN, Pair, both_networks, play
 
 
 async def connected(pair: Pair, **options: object) -> tuple[Call, Call]:

@@ -353,6 +353,17 @@ impl Exchange {
         }
     }
 
+    /// Call after `clear` or `mark` on a stream's buffer: marks that count as reached by that are reported at once,
+    /// also while no bridge plays the stream.
+    pub fn stream_touched(&mut self, leg: LegId, sink: &mut dyn Sink) {
+        if let Some(Leg::Stream(stream)) = self.slots.get(&leg).map(|slot| &slot.leg) {
+            let reached = stream.buffer.lock().reached();
+            for name in reached {
+                sink.event(Event::MarkReached { leg, name });
+            }
+        }
+    }
+
     /// # Errors
     /// `BadSettings` when telephone-event was not negotiated or the digits cannot be sent; none is sent then.
     pub fn send_digits(

@@ -236,7 +236,6 @@ impl RtpLeg {
             self.statistics.strangers += 1;
             return;
         }
-        self.rtcp_from = Some(from);
         let ntp = rtcp::ntp_from_unix_micros(unix_micros);
         for part in rtcp::packets(&packet[..length]) {
             match part {
@@ -245,6 +244,7 @@ impl RtpLeg {
                     sender,
                     blocks,
                 }) => {
+                    self.rtcp_from = Some(from);
                     if let (Some(info), Some(reception)) = (sender, self.receiver.reception()) {
                         if reception.ssrc() == ssrc {
                             reception.sender_report((info.ntp >> 16) as u32, now);
@@ -389,6 +389,9 @@ impl RtpLeg {
                 }
             }
         }
+        if self.latch.loosen(now) {
+            sink.event(Event::Unlatched { leg: self.id });
+        }
         let digit = self.receiver.poll_digit(now)?;
         if !self.settings.as_ref().is_some_and(|s| s.may_receive) {
             return None;
@@ -409,6 +412,7 @@ impl RtpLeg {
             self.next_report,
             self.silence_due(),
             self.receiver.next_timer(),
+            self.latch.quiet_at(),
         ]
         .into_iter()
         .flatten()

@@ -5,6 +5,7 @@
 mod convert;
 mod engine;
 mod error;
+mod spool;
 
 use pyo3::prelude::*;
 
@@ -14,4 +15,6 @@ mod _engine {
     use crate::engine::{Engine, Health, Statistics};
     #[pymodule_export]
     use crate::error::EngineError;
+    #[pymodule_export]
+    use crate::spool::SpoolReader;
 }

@@ -16,6 +16,7 @@ from sent.calls.quality import from_statistics
 from sent.calls.state import CallMove, CallState, CallStateMachine
 
 MAX_FLAGS = 50
+MAX_DIALED = 128
 
 
 class Call:
@@ -87,6 +88,7 @@ class Call:
             answered_at=self.answered_at,
             talking_to=talking.party if talking else None,
             codec=(talking or self.caller).port.details.codec,
+            mos=min((s.mos for leg in self.legs if (s := leg.statistics) and s.mos is not None), default=None),
             recording=self.is_recording,
             flags=tuple(self.flags),
             ending=self.ending,
@@ -101,7 +103,7 @@ class Call:
             organization_id=self.organization_id,
             node_id=self.node_id,
             version=self._version,
-            dialed=self.request.dialed,
+            dialed=self.request.dialed[:MAX_DIALED],
             caller=self.request.caller,
             state=self.state,
             started_at=self.started_at,

@@ -58,7 +58,7 @@ class CallRecording:
             log.exception("calls.recorder_failed", call=str(call.id))
             self._not_recorded("an internal error")
         else:
-            self._unsubscribe = live.tools.media_events.subscribe_recording(self._handle, live.inbox.post)
+            self._unsubscribe = live.tools.media_events.subscribe_recording(self._handle, live.media_event)
             call.is_recording = True
             live.changed()
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 import structlog
 from psycopg.rows import class_row, scalar_row
 
@@ -109,8 +110,8 @@ class NodeLease:
                     if had_lapsed:
                         log.warning("calls.lease_lapsed", node=str(self._node))
                         self._lapsed()
-            except Unavailable as error:
-                log.warning("calls.lease_not_renewed", why=error.message)
+            except (Unavailable, psycopg.Error) as error:
+                log.warning("calls.lease_not_renewed", why=str(error))
             await asyncio.sleep(RENEW_SECONDS)
 
     async def give_up(self) -> None:

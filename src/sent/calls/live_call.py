@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from uuid import UUID
 
 import structlog
 
@@ -20,7 +19,7 @@ from sent.calls.ports import Answered, LegEnded, LegEvent, LegPort, MediaRenegot
 from sent.calls.state import CallMove
 from sent.calls.tools import Tools
 from sent.media.port import MediaError
-from sent.media.types import MediaEvent, MediaLegId, PlaybackEnded
+from sent.media.types import MediaEvent, MediaLegId, PlaybackEnded, RecordingFailed
 
 log = structlog.get_logger("sent.calls")
 
@@ -60,8 +59,8 @@ class LiveCall:
             return
         self.inbox.post(event, essential=isinstance(event, LegEnded | Answered))
 
-    def _media_event(self, event: MediaEvent) -> None:
-        self.inbox.post(event, essential=isinstance(event, PlaybackEnded))
+    def media_event(self, event: MediaEvent) -> None:
+        self.inbox.post(event, essential=isinstance(event, PlaybackEnded | RecordingFailed))
 
     def hang_up(self, ending: Ending) -> None:
         self.inbox.post(HangUp(ending), essential=True)
@@ -167,7 +166,7 @@ class LiveCall:
         if media is not None and not leg.is_over:
             leg.media = media
             if media not in self._subscriptions:
-                self._subscriptions[media] = self.tools.media_events.subscribe(media, self._media_event)
+                self._subscriptions[media] = self.tools.media_events.subscribe(media, self.media_event)
         return None if leg.is_over else media
 
     def leg_of(self, media: MediaLegId) -> Leg | None:
@@ -230,6 +229,3 @@ class LiveCall:
                     leg.ended_at = self.call.now()
                     self.call.flag(f"{leg.show()}'s leg did not confirm its end within {seconds:g} s.", leg)
                 return
-
-    def find(self, leg_id: UUID) -> Leg | None:
-        return self.call.leg(leg_id)

@@ -154,6 +154,8 @@ class CallSnapshot:
     answered_at: datetime | None = None
     talking_to: Party | None = None
     codec: str | None = None
+    mos: float | None = None
+    """Of the worse direction, as last read."""
     recording: bool = False
     flags: tuple[str, ...] = ()
     ending: Ending | None = None

@@ -26,8 +26,10 @@ from sent.kit.errors import Unavailable
 
 log = structlog.get_logger("sent.calls")
 
-MAX_WAITING = 20_000
+MAX_WAITING = 4_000
+"""Some 40 MB of usual calls with their ladders; above it the spill file takes over."""
 BATCH = 100
+LINGER_SECONDS = 0.1
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _SPILL_SHARE = 10
 """A tenth of a full queue goes to the file at once, so that the disk is synced once for many records."""
@@ -94,6 +96,8 @@ class RecordWriter:
             self._idle.set()
             self._wake.clear()
             await self._wake.wait()
+            # A short call's versions, and calls that begin together, are then one write.
+            await asyncio.sleep(LINGER_SECONDS)
 
     async def close(self) -> int:
         """After `run` was cancelled: keep what still waits in the spill file. Returns how many records that were."""

@@ -114,8 +114,13 @@ class CallRegistry:
 
     def _changed(self, call: Call) -> None:
         self._sequence[call.organization_id] += 1
-        if self._watch is not None:
+        if self._watch is None:
+            return
+        try:
             self._watch(call.snapshot(self._sequence[call.organization_id]))
+        except Exception:
+            # Who watches must not end a call.
+            log.exception("calls.watcher_failed", call=str(call.id))
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -125,8 +130,10 @@ class CallRegistry:
     def live(self, organization_id: UUID) -> list[CallSnapshot]:
         """The organization's calls as they are now, oldest first, all with the sequence number of this moment."""
         sequence = self._sequence[organization_id]
-        mine = (r.call for r in self._running.values() if r.call.organization_id == organization_id)
-        return [call.snapshot(sequence) for call in sorted(mine, key=lambda call: call.id)]
+        mine = [running for running in self._running.values() if running.call.organization_id == organization_id]
+        for running in mine:
+            running.runner.read_quality()
+        return [running.call.snapshot(sequence) for running in sorted(mine, key=lambda running: running.call.id)]
 
     def sequence(self, organization_id: UUID) -> int:
         return self._sequence[organization_id]

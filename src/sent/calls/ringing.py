@@ -59,12 +59,11 @@ class _Attempt:
                     too_late(self.live, legs)
                 case Ringing(leg_id=leg_id, early_media=early) if (leg := self._mine(leg_id)) is not None:
                     self._rings(leg, early_media=early)
-                case MediaRenegotiated(leg_id=leg_id) if (leg := self._mine(leg_id)) is not None:
-                    if leg is self.early:
-                        self._bridge_early(leg)
+                case MediaRenegotiated() if self.early is not None:
+                    self._bridge_early(self.early)
                 case Answered(leg_id=leg_id) if (leg := self._mine(leg_id)) is not None:
                     return self._answered(leg)
-                case LegEnded(leg_id=leg_id) if (leg := self.live.find(leg_id)) is not None and leg in self.legs:
+                case LegEnded(leg_id=leg_id) if (leg := self.live.call.leg(leg_id)) is not None and leg in self.legs:
                     ending = completed(leg.ending or Ending(EndCode.FAILED, f"{leg.show()}'s leg ended."))
                     self.failures.append(ending)
                     self.waiting.discard(leg.id)

@@ -22,7 +22,7 @@ from sent.calls.inbox import Woken
 from sent.calls.ladder_bound import gather
 from sent.calls.leg import Leg
 from sent.calls.live_call import CallOver, LiveCall
-from sent.calls.models import CallRecord
+from sent.calls.models import CallRecord, Ladder
 from sent.calls.plan import Echo, Plan, PlayFile, PlayTone, Refuse, Ring
 from sent.calls.ports import CallRefused
 from sent.calls.ringing import ring
@@ -47,10 +47,16 @@ class CallRunner:
         """End the call, in whatever state it is. Harmless on one that has ended."""
         self.live.hang_up(ending)
 
+    def read_quality(self) -> None:
+        """Take the newest statistics of legs that are up, for who looks at the call now."""
+        for leg in self.call.legs:
+            if not leg.is_over:
+                self.live.read_statistics(leg)
+
     async def run(self, refusal: Ending | None = None) -> CallRecord:
         """Run the call to its end and return its record. ``refusal`` ends it before a plan is asked for."""
-        self.tools.records.put(self.call.record())
         try:
+            self.tools.records.put(self.call.record())
             ending = refusal or await self._execute()
         except CallOver as over:
             ending = over.ending
@@ -135,7 +141,15 @@ class CallRunner:
         except Exception:
             log.exception("calls.media_not_released", call=str(call.id))
         call.ignored += live.inbox.dropped
-        record = call.record(gather(self.tools.ladder, [leg.port.details.signalling_id for leg in call.legs]))
+        record = call.record(self._ladder())
         self.tools.records.put(record)
         live.changed()
         return record
+
+    def _ladder(self) -> Ladder | None:
+        try:
+            return gather(self.tools.ladder, [leg.port.details.signalling_id for leg in self.call.legs])
+        except Exception:
+            # The record is worth more than its ladder.
+            log.exception("calls.ladder_failed", call=str(self.call.id))
+            return None

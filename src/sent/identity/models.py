@@ -53,7 +53,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """The only moment at which a device's secret can be read."""
+    """A device with its secret in clear: only to be shown to whoever sets the device up."""
 
     device: Device
     secret: str = field(repr=False)

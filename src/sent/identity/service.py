@@ -1,6 +1,6 @@
 """Organizations, users and devices: every change of them, with its permission.
 
-A device's secret is shown once, when it is made; afterwards only its sealed form exists.
+A device's secret is kept sealed; showing it again is an entry in the audit log.
 """
 
 from __future__ import annotations
@@ -115,7 +115,6 @@ class Identity:
     async def create_device(
         self, principal: Principal, user_id: UUID, name: str, algorithm: DigestAlgorithm = DigestAlgorithm.MD5
     ) -> NewSecret:
-        """The secret is in the answer, and nowhere else after."""
         require(principal.role, Permission.MANAGE_DEVICES)
         device_id, secret = uuid7(), new_secret()
         name = checked_name(name, "device")
@@ -150,6 +149,18 @@ class Identity:
                 connection, principal, device_id, repository.SET_DEVICE_SECRET_SQL, sealed_secret=sealed
             )
         return NewSecret(changed, secret)
+
+    async def reveal_device_secret(self, principal: Principal, device_id: UUID) -> NewSecret:
+        """The secret again, to set up a phone; whoever asks is in the audit log."""
+        require(principal.role, Permission.MANAGE_DEVICES)
+        async with self._database.transaction(principal.organization_id, principal.actor) as connection:
+            found = await repository.devices(connection, repository.DEVICE_SQL, id=device_id)
+            if not found:
+                raise errors.no_such_device(device_id)
+            sealed = await repository.sealed_secret(connection, device_id)
+            secret = await self._sealer.open(connection, principal.organization_id, device_context(device_id), sealed)
+            await record(connection, "device.reveal_secret", f"devices/{device_id}", {})
+        return NewSecret(found[0], secret.decode())
 
     async def set_device_algorithm(self, principal: Principal, device_id: UUID, algorithm: DigestAlgorithm) -> Device:
         async with self._database.transaction(principal.organization_id, principal.actor) as connection:

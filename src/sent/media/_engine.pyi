@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TypedDict, final
 
-__all__ = ["Engine", "EngineError", "Health", "Statistics"]
+__all__ = ["Engine", "EngineError", "Health", "SpoolReader", "Statistics"]
 
 _Codec = tuple[int, str, int, int, str]
 _Address = tuple[str, int]
@@ -114,3 +114,10 @@ class Statistics:
     def remote(self) -> tuple[str, int] | None: ...
     @property
     def transcoded(self) -> bool: ...
+
+@final
+class SpoolReader:
+    def __new__(cls, path: str | PathLike[str], key: bytes, sample_rate: int) -> SpoolReader: ...
+    def info(self) -> tuple[bytes, int, bool, int]: ...
+    def read(self, max_frames: int, /) -> bytes: ...
+    def close(self) -> None: ...

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from sent.media import _engine
 from sent.media.port import MediaError
+from sent.media.spool import SpoolInfo, SpoolReader
 from sent.media.types import (
     Codec,
     Digit,
@@ -182,6 +183,32 @@ class RustEngine:
         for kind, owner, text, number in self._engine.drain_events():
             # One turn of the loop for each, so that a sink that raises takes no other event with it.
             self._loop.call_soon(self._sink, _EVENTS[kind](owner, text, number))
+
+
+class RustSpoolReader:
+    """`sent.media.spool.SpoolReader` over the engine's reader. Closed, it reads as at its end."""
+
+    def __init__(self, file: Path, key: bytes, sample_rate: int) -> None:
+        self._reader = _call(_engine.SpoolReader, file, key, sample_rate)
+
+    def info(self) -> SpoolInfo:
+        recording_id, duration_ms, truncated, started_unix_ms = self._reader.info()
+        return SpoolInfo(recording_id, duration_ms, truncated, started_unix_ms)
+
+    def read(self, max_frames: int) -> bytes:
+        return _call(self._reader.read, max_frames)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def open_spool(file: Path, key: bytes, sample_rate: int) -> SpoolReader:
+    """Read a recording at 8000, 16000, 24000 or 48000 Hz.
+
+    Raises ``media.bad_file`` for what is no recording, has been changed or has another key. Decoding takes time (a
+    minute of G.711 some tens of milliseconds): keep it off the event loop.
+    """
+    return RustSpoolReader(file, key, sample_rate)
 
 
 def _codec(codec: Codec) -> tuple[int, str, int, int, str]:

@@ -78,7 +78,7 @@ class RtpPorts:
 
 @dataclass(frozen=True, slots=True)
 class ToneStep:
-    """Up to two frequencies in Hz (none: silence) for ``ms`` milliseconds at ``level_dbm0``."""
+    """Up to two frequencies in Hz (none: silence) for ``ms`` milliseconds; ``level_dbm0`` is that of both together."""
 
     frequencies: tuple[float, ...]
     ms: int

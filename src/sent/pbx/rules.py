@@ -11,6 +11,8 @@ from sent.calls.plan import Echo, Plan, PlayFile, Refuse, Ring, UserTarget
 from sent.pbx.models import Extension, ExtensionKind, RoutingSnapshot
 
 RING_SECONDS = 30.0
+_MAX_SHOWN = 40
+"""Of a dialled number that nobody knows: it may be anything."""
 
 
 def plan_for(dialed: str, routing: RoutingSnapshot, caller: Party, announcements: Mapping[str, Path]) -> Plan | None:
@@ -60,6 +62,7 @@ def _user(extension: Extension, direction: Direction, caller: Party, *, record: 
 
 def not_found(dialed: str, direction: Direction = Direction.INTERNAL) -> Plan:
     """The end of every chain of dialplans: nobody knows this number."""
+    dialed = dialed[:_MAX_SHOWN]
     words = f"There is no number {dialed} here: no extension has it and no rule leads outside with it."
     ending = Ending(EndCode.NOT_FOUND, words, blame=Blame.CALLER, sip_status=404)
     return Plan(direction, Party(PartyKind.SERVICE, dialed), (Refuse(ending),))

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-import psycopg
 import structlog
 
 from sent.calls.plan import Plan
 from sent.calls.ports import CallRequest
 from sent.infra.db import Actor
+from sent.infra.db.listen import listen
 from sent.kit.errors import Unavailable
 from sent.pbx.models import RoutingSnapshot
 from sent.pbx.rules import plan_for
@@ -27,7 +27,6 @@ TTL_SECONDS = 60.0
 MAX_CACHED = 1_000
 CHANNEL = "sent_routing"
 _ACTOR = Actor("system", "pbx")
-_RECONNECT_SECONDS = 5.0
 
 
 class RoutingSource(Protocol):
@@ -41,7 +40,7 @@ class _Cached:
 
 
 class PbxService:
-    """``now`` is monotonic seconds. Feed changes through `invalidate` (`listen` does, from NOTIFY)."""
+    """``now`` is monotonic seconds. Feed changes through `invalidate` (`run` does, from NOTIFY)."""
 
     def __init__(
         self,
@@ -109,21 +108,9 @@ class PbxService:
         while len(self._cache) > MAX_CACHED:
             self._cache.popitem(last=False)
 
-    async def listen(self, connect: Callable[[], Awaitable[psycopg.AsyncConnection[tuple[object, ...]]]]) -> None:
-        """Invalidate on NOTIFY until cancelled. ``connect`` gives an autocommit connection of its own.
-
-        Whenever the connection was away, changes may have been missed, so everything is invalidated.
-        """
-        while True:
-            try:
-                async with await connect() as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}")
-                    self.invalidate()
-                    async for notice in connection.notifies():
-                        self._noticed(notice.payload)
-            except (psycopg.Error, OSError) as error:
-                log.warning("pbx.not_listening", error=type(error).__name__, retry_s=_RECONNECT_SECONDS)
-            await asyncio.sleep(_RECONNECT_SECONDS)
+    async def run(self, dsn: str) -> None:
+        """Invalidate what the database notifies about, until cancelled. ``dsn`` is `Database.server_dsn`."""
+        await listen(dsn, CHANNEL, self._noticed, self.invalidate)
 
     def _noticed(self, payload: str) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 
 from sent.sdp.capabilities import Capabilities
 from sent.sdp.crypto import Crypto
@@ -61,12 +62,21 @@ def our_session(
     return replace(same, origin=replace(origin, version=origin.version + 1))
 
 
+def is_ip_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def remote_addresses(
     session: SessionDescription, media: MediaDescription, *, rtcp_mux: bool
 ) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
-    """Where the peer wants RTP and RTCP; None where it gives no usable address."""
+    """Where the peer wants RTP and RTCP; None where it gives no IP address. Host names are permitted by the RFC, but
+    nobody resolves one in the middle of an answer: such a peer is found by the packets that it sends."""
     address = session.address_of(media)
-    if address is None or address in UNSPECIFIED:
+    if address is None or address in UNSPECIFIED or not is_ip_address(address):
         return None, None
     if rtcp_mux:
         return (address, media.port), (address, media.port)
@@ -76,7 +86,7 @@ def remote_addresses(
         # RFC 3550 §11: the next higher port. 65535 has none.
         return (address, media.port), (address, media.port + 1) if media.port < 65_535 else None
     parts = rest.split()
-    return (address, media.port), (parts[2] if len(parts) == 3 else address, port)
+    return (address, media.port), (parts[2] if len(parts) == 3 and is_ip_address(parts[2]) else address, port)
 
 
 def old_hold(session: SessionDescription, media: MediaDescription) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sent.sdp.crypto import Crypto
-from sent.sdp.description import Direction, SessionDescription
+from sent.sdp.description import UNSPECIFIED, Direction, SessionDescription
 from sent.sdp.formats import Format
 
 
@@ -25,7 +25,8 @@ class Capabilities:
 
     ``codecs`` are in order of preference, with the payload types that we would like for them (the peer's are taken
     where it offers first); ``fmtp`` is what we want to receive. ``address`` is the one to advertise. ``cryptos``
-    holds one fresh key per suite that we can do, best first, and stays the same as long as the leg lives.
+    holds one fresh key per suite that we can do, best first, and stays the same as long as the leg lives. An address
+    that nobody can send to, or no codec, is a ``ValueError``: to the peer it would mean hold.
     """
 
     address: str
@@ -42,14 +43,20 @@ class Capabilities:
     encryption: Encryption = Encryption.NEVER
     cryptos: tuple[Crypto, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.address in UNSPECIFIED or not self.codecs:
+            raise ValueError("an address that peers can reach and at least one codec are needed")
+
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
     """All that offer and answer decided about the audio line.
 
     ``receive``: what the peer may send, with *our* payload types and fmtp. ``send``: what we may send, the agreed one
-    first, with the *peer's* payload types and fmtp. ``remote`` is None while the peer has no address (``c=0.0.0.0``).
-    ``direction`` is ours. Crypto is both keys or none.
+    first, with the *peer's* payload types and fmtp. ``direction`` is ours. Crypto is both keys or none.
+
+    ``remote`` is None while the peer has no address: on hold in the old way (``c=0.0.0.0``; ``direction`` then does
+    not send either), or where it gave a host name.
     """
 
     media_index: int
@@ -74,7 +81,7 @@ class Negotiated:
 
     @property
     def may_send(self) -> bool:
-        return self.direction.sends and self.remote is not None
+        return self.direction.sends
 
     @property
     def may_receive(self) -> bool:

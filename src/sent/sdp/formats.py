@@ -71,7 +71,9 @@ def formats_of(media: MediaDescription) -> list[Format]:
     for value in media.get_all("rtpmap"):
         match = _RTPMAP(value)
         if match is not None and int(match[1]) < 128 and int(match[1]) not in named:
-            named[int(match[1])] = Format(int(match[1]), match[2], int(match[3]), int(match[4] or 1))
+            # RFC 7587 §7: always two channels; some leave them out.
+            channels = 2 if match[2].lower() == "opus" else int(match[4] or 1)
+            named[int(match[1])] = Format(int(match[1]), match[2], int(match[3]), channels)
     parameters: dict[int, str] = {}
     for value in media.get_all("fmtp"):
         match = _FMTP(value)

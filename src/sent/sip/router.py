@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from sent.sip.dialog import Dialog
 from sent.sip.events import Event, TargetsNeeded
 from sent.sip.flow import Flow, Target
 from sent.sip.uri import SipUri
+
+_PRIVATE = tuple(
+    ip_network(network)
+    # RFC 1918, 6598, 3927, 4193, 4291. `ip_address.is_private` counts the documentation networks too.
+    for network in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
 
 RouteCallback = Callable[[list[Target], float], None]
 
@@ -29,7 +43,11 @@ def behind_nat(uri: SipUri, peer: Flow | Target) -> bool:
     if address == seen:
         # Same host, other port: behind the NAT of the router that it is, or a port mapped in between. Leave it.
         return False
-    return address.is_unspecified or address.is_loopback or (address.is_private and not seen.is_private)
+    return address.is_unspecified or address.is_loopback or (_is_private(address) and not _is_private(seen))
+
+
+def _is_private(address: IPv4Address | IPv6Address) -> bool:
+    return any(address in network for network in _PRIVATE)
 
 
 class Router:

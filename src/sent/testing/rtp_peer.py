@@ -127,6 +127,10 @@ class RtpPeer:
         self._send(RtpPacket(self._payload_type, self._sequence, self._timestamp, self._ssrc, self._encode(frame)))
         self._timestamp += FRAME
 
+    def skip(self, ms: int) -> None:
+        """Its clock runs on while it sends nothing (silence suppression, RFC 3550 §5.1); the queue waits."""
+        self._timestamp += 8 * ms
+
     def receive_waiting(self) -> None:
         while True:
             try:

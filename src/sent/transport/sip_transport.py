@@ -91,6 +91,10 @@ class SipTransport(AgentPump):
             raise _cannot_bind(error, name, host, port, setting) from error
         return sock
 
+    @property
+    def is_listening(self) -> bool:
+        return bool(self._udp or self._servers)
+
     # ---- sending
 
     def transmit(self, send: Send) -> None:

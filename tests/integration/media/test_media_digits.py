@@ -34,7 +34,8 @@ def test_digits_pass_a_bridge(engine: MediaEngine, connect: Connect) -> None:
     converse(0.8, alice, bob)
     assert [digit for digit, _ in bob.digits] == ["5"]
     assert bob.digits[0][1] >= 100 * 8
-    assert listen(bob.heard()).is_tone(440, -13), "the voice goes on around it"
+    assert listen(bob.heard()[:2000]).is_tone(440, -13), "the voice before it"
+    assert listen(bob.heard()[-4000:]).is_tone(440, -13), "the voice after it"
 
 
 def test_digits_are_sent_with_their_length_and_gap(engine: MediaEngine, connect: Connect) -> None:

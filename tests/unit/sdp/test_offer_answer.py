@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.sdp.sdp_texts import ALL, OPUS, PCMA, PCMU, SHA32, SHA80, offered, ours
 
 from sent.sdp.answer import answer, read_answer
 from sent.sdp.capabilities import Capabilities, Encryption
-from sent.sdp.crypto import Crypto
 from sent.sdp.description import Direction, SessionDescription
 from sent.sdp.errors import MalformedSdp, NoCommonCodec
 from sent.sdp.formats import Format, formats_of
 from sent.sdp.offer import make_offer
 from sent.sdp.parser import parse_session
-
-OPUS = Format(111, "opus", 48000, 2, "useinbandfec=1")
-PCMU, PCMA = Format(0, "PCMU"), Format(8, "PCMA")
-ALL = (OPUS, PCMU, PCMA)
-
-SHA80 = Crypto(0, "AES_CM_128_HMAC_SHA1_80", b"o" * 30)
-SHA32 = Crypto(0, "AES_CM_128_HMAC_SHA1_32", b"p" * 30)
-THEIR_KEY = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"
-THEIR_LINE = f"a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:{THEIR_KEY}|2^20"
-
-
-def ours(codecs: tuple[Format, ...] = ALL, **changes: object) -> Capabilities:
-    return Capabilities("192.0.2.1", 4000, codecs, **changes)  # type: ignore[arg-type]
-
-
-def offered(*lines: str, head: str = "c=IN IP4 198.51.100.7") -> SessionDescription:
-    return parse_session("\r\n".join(("v=0", "o=- 7 1 IN IP4 198.51.100.7", "s=-", head, "t=0 0", *lines)))
 
 
 def numbers(description: SessionDescription, index: int = 0) -> dict[str, int]:
@@ -152,12 +135,23 @@ class TestAnswer:
             (("a=rtcp:5999",), ("198.51.100.7", 5999)),
             (("a=rtcp:5999 IN IP4 203.0.113.9",), ("203.0.113.9", 5999)),
             (("a=rtcp:nonsense",), ("198.51.100.7", 5005)),
+            (("a=rtcp:5999 IN IP4 evil.example",), ("198.51.100.7", 5999)),
         ],
     )
     def test_where_rtcp_goes(self, attributes: tuple[str, ...], remote_rtcp: tuple[str, int]) -> None:
         made = answer(offered("m=audio 5004 RTP/AVP 0", *attributes), ours(), session_id=1)
         assert made.negotiated.remote_rtcp == remote_rtcp
         assert (made.description.media[0].get("rtcp-mux") is not None) is ("a=rtcp-mux" in attributes)
+
+    @pytest.mark.parametrize("address", ["phone.example.com", "999.1.1.1", "1.2.3"])
+    def test_a_peer_without_an_ip_address_is_left_to_the_latch(self, address: str) -> None:
+        made = answer(offered("m=audio 5004 RTP/AVP 0", head=f"c=IN IP4 {address}"), ours(), session_id=1)
+        assert (made.negotiated.remote, made.negotiated.remote_rtcp) == (None, None)
+        assert (made.negotiated.may_send, made.negotiated.held) == (True, False)
+
+    def test_opus_without_its_channels_is_opus(self) -> None:
+        made = answer(offered("m=audio 5004 RTP/AVP 96", "a=rtpmap:96 opus/48000"), ours(), session_id=1)
+        assert made.description.media[0].get("rtpmap") == "96 opus/48000/2"
 
     @pytest.mark.parametrize(
         ("attributes", "packet_ms"),
@@ -322,73 +316,6 @@ class TestAnswersThatDoNotFit:
             read_answer(offer, offered())
         with pytest.raises(MalformedSdp):
             read_answer(offer, offered("m=video 5004 RTP/AVP 31"))
-
-
-class TestSrtp:
-    """RFC 4568 §5.1."""
-
-    SECURE = ours((PCMU,), encryption=Encryption.OPTIONAL, cryptos=(SHA80, SHA32))
-    REQUIRED = ours((PCMU,), encryption=Encryption.REQUIRED, cryptos=(SHA80, SHA32))
-
-    def test_savp_is_answered_with_the_tag_and_our_key(self) -> None:
-        made = answer(offered("m=audio 5004 RTP/SAVP 0", THEIR_LINE), self.SECURE, session_id=1)
-        line = made.description.media[0]
-        assert line.protocol == "RTP/SAVP"
-        assert line.get_all("crypto") == [str(Crypto(3, SHA80.suite, SHA80.key_salt))]
-        assert made.negotiated.local_crypto is not None
-        assert made.negotiated.local_crypto.key_salt == SHA80.key_salt
-        assert made.negotiated.remote_crypto is not None
-        assert made.negotiated.remote_crypto.tag == 3
-
-    def test_best_effort(self) -> None:
-        made = answer(offered("m=audio 5004 RTP/AVP 0", THEIR_LINE), self.SECURE, session_id=1)
-        assert made.description.media[0].protocol == "RTP/AVP"
-        assert made.negotiated.remote_crypto is not None
-        plain = answer(offered("m=audio 5004 RTP/AVP 0", THEIR_LINE), ours((PCMU,)), session_id=1)
-        assert plain.description.media[0].get("crypto") is None
-        assert plain.negotiated.local_crypto is None
-
-    @pytest.mark.parametrize(
-        ("crypto", "words"),
-        [
-            ((), "has no a=crypto key"),
-            (("a=crypto:1 AEAD_AES_256_GCM inline:AAAA",), "suite AEAD_AES_256_GCM is unknown"),
-            ((f"{THEIR_LINE}|1:4",), "identifier is not supported"),
-            ((f"a=crypto:1 AES_256_CM_HMAC_SHA1_80 inline:{'A' * 60}ZQ==",), "no common suite"),
-        ],
-    )
-    def test_savp_without_a_usable_key(self, crypto: tuple[str, ...], words: str) -> None:
-        with pytest.raises(NoCommonCodec, match=words) as caught:
-            answer(offered("m=audio 5004 RTP/SAVP 0", *crypto), self.SECURE, session_id=1)
-        assert caught.value.warning == 302
-
-    def test_plain_rtp_where_srtp_is_required(self) -> None:
-        with pytest.raises(NoCommonCodec, match="SRTP is required"):
-            answer(offered("m=audio 5004 RTP/AVP 0"), self.REQUIRED, session_id=1)
-
-    def test_our_offer_and_what_comes_back(self) -> None:
-        offer = make_offer(self.REQUIRED, session_id=1)
-        assert offer.media[0].protocol == "RTP/SAVP"
-        assert [value.split()[0] for value in offer.media[0].get_all("crypto")] == ["1", "2"]
-        back = offered("m=audio 5004 RTP/SAVP 0", f"a=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:{THEIR_KEY}")
-        agreed = read_answer(offer, back)
-        assert agreed.local_crypto is not None
-        assert agreed.local_crypto.key_salt == SHA32.key_salt
-        wrong_tag = offered("m=audio 5004 RTP/SAVP 0", f"a=crypto:9 AES_CM_128_HMAC_SHA1_32 inline:{THEIR_KEY}")
-        for bad in (wrong_tag, offered("m=audio 5004 RTP/AVP 0")):
-            with pytest.raises(NoCommonCodec, match="no usable a=crypto"):
-                read_answer(offer, bad)
-
-    def test_a_best_effort_offer_may_come_back_plain(self) -> None:
-        offer = make_offer(self.SECURE, session_id=1)
-        assert offer.media[0].protocol == "RTP/AVP"
-        assert read_answer(offer, offered("m=audio 5004 RTP/AVP 0")).local_crypto is None
-
-    def test_keys_stay_in_a_reoffer(self) -> None:
-        made = answer(offered("m=audio 5004 RTP/SAVP 0", THEIR_LINE), self.SECURE, session_id=1)
-        again = make_offer(self.SECURE, session_id=0, direction=Direction.SENDONLY, previous=made.description)
-        assert again.media[0].protocol == "RTP/SAVP"
-        assert again.media[0].get_all("crypto") == made.description.media[0].get_all("crypto")
 
 
 def test_two_of_us_agree() -> None:

@@ -18,7 +18,8 @@ ROOT = Path(os.environ.get("SENT_VECTORS", Path(__file__).parents[3] / "../share
 def folder(name: str) -> Path:
     path = ROOT / "sip" / name
     if not path.is_dir():
-        pytest.skip(f"the vectors of {name} are not beside this project (SENT_VECTORS names their folder)")
+        reason = f"the vectors of {name} are not beside this project (SENT_VECTORS names their folder)"
+        pytest.skip(reason, allow_module_level=True)
     return path
 
 

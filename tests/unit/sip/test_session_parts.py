@@ -94,7 +94,11 @@ class TestSessionTimerNegotiation:
             ([], Agreement(1800, True), "1800;refresher=uas"),
             ([("Min-SE", "3000")], Agreement(3000, True), "3000;refresher=uas"),
             ([("Supported", "timer"), ("Session-Expires", "600")], Agreement(600, False), "600;refresher=uac"),
-            ([("Supported", "timer"), ("Session-Expires", "600;refresher=uas")], Agreement(600, True), "600;refresher=uas"),
+            (
+                [("Supported", "timer"), ("Session-Expires", "600;refresher=uas")],
+                Agreement(600, True),
+                "600;refresher=uas",
+            ),
             ([("Supported", "timer"), ("Session-Expires", "7200")], Agreement(1800, False), "1800;refresher=uac"),
             (
                 [("Supported", "timer"), ("Session-Expires", "7200"), ("Min-SE", "3600")],
@@ -262,5 +266,3 @@ class TestRouter:
         assert isinstance(events[0], TargetsNeeded)
         router.found(events[0].key, [], 1.0)
         assert found[0].flow == FLOW
-
-

@@ -115,6 +115,21 @@ impl<R: Read> Reader<R> {
         Ok(Some(record))
     }
 
+    /// A chunk that ends in zeros, and then nothing but zeros: what a crash leaves of a file whose length was already
+    /// written. Whoever makes a file look so could have cut it off as well.
+    fn only_zeros_follow(&mut self) -> Result<bool, SpoolError> {
+        let mut rest = [0; 4_096];
+        loop {
+            let count = fill(&mut self.input, &mut rest)?;
+            if rest[..count].iter().any(|&octet| octet != 0) {
+                return Ok(false);
+            }
+            if count < rest.len() {
+                return Ok(true);
+            }
+        }
+    }
+
     /// False at the end of the file.
     fn next_chunk(&mut self) -> Result<bool, SpoolError> {
         self.plain.clear();
@@ -136,16 +151,24 @@ impl<R: Read> Reader<R> {
             self.truncated = true;
             return Ok(false);
         }
+        let zeros = self.plain.ends_with(&[0; 4]);
         let sealed = self.plain.split_off(NONCE_LEN);
         let nonce = Nonce::try_assume_unique_for_key(&self.plain)
             .map_err(|_| SpoolError::NotAuthentic(self.index))?;
         self.plain = sealed;
         let aad = associated_data(&self.header_bytes, self.index);
-        let plain = self
+        let opened = self
             .key
             .open_in_place(nonce, aad, &mut self.plain)
-            .map_err(|_| SpoolError::NotAuthentic(self.index))?;
-        let length = plain.len();
+            .map(|plain| plain.len());
+        let Ok(length) = opened else {
+            self.plain.clear();
+            if zeros && self.only_zeros_follow()? {
+                self.truncated = true;
+                return Ok(false);
+            }
+            return Err(SpoolError::NotAuthentic(self.index));
+        };
         self.plain.truncate(length);
         let malformed = SpoolError::Malformed(self.index);
         self.index += 1;

@@ -19,7 +19,12 @@ use crate::settings::CodecSettings;
 const REORDER_MICROS: u64 = 200_000;
 /// Sound is given out when nothing earlier can come any more.
 const HORIZON_MICROS: u64 = 1_000_000;
-/// A place that differs from the arrival by more is a jump of the timestamps.
+/// A place so much behind the arrival is the sender's doing when all packets at hand agree: it paused without advancing
+/// its timestamps. One stalled by the network is followed by others that are less late.
+const LATE_MICROS: i64 = 150_000;
+/// A place so much before the arrival cannot be the network's doing.
+const EARLY_MICROS: i64 = -100_000;
+/// And this is a jump of the timestamps, whatever follows.
 const JUMP_MICROS: i64 = 700_000;
 /// Drift is looked for over so long, and put right when it exceeds a little less than a frame.
 const DRIFT_WINDOW_MICROS: u64 = 5_000_000;
@@ -33,10 +38,11 @@ struct Held {
     sequence: u64,
     payload_type: PayloadType,
     payload: Vec<u8>,
-    first: bool,
+    epoch: u64,
 }
 
 struct Anchor {
+    epoch: u64,
     timestamp: u64,
     /// µs since the start of the recording.
     micros: i64,
@@ -162,15 +168,12 @@ impl<R: Read> Renderer<R> {
 
 impl Track {
     fn hold(&mut self, packet: &PacketRecord<'_>) {
-        let mut first = false;
         if self.source != Some(packet.ssrc) {
             self.source = Some(packet.ssrc);
             self.start_epoch();
-            first = true;
         } else if let Some(highest) = self.sequences.highest() {
             if self.sequences.peek(packet.sequence).abs_diff(highest) > 3_000 {
                 self.start_epoch();
-                first = true;
             }
         }
         let sequence = self.sequences.unwrap(packet.sequence);
@@ -185,7 +188,7 @@ impl Track {
             sequence,
             payload_type: packet.payload_type,
             payload: packet.payload.to_vec(),
-            first,
+            epoch: key.0,
         });
     }
 
@@ -274,11 +277,28 @@ impl Track {
     /// The packet's place in µs since the start of the recording.
     fn locate(&mut self, packet: &Held, clock_rate: u32) -> i64 {
         let arrival = packet.arrival as i64;
-        if let Some(anchor) = self.anchor.as_mut().filter(|_| !packet.first) {
-            let units = packet.timestamp as i128 - anchor.timestamp as i128;
-            let place = anchor.micros + (units * 1_000_000 / i128::from(clock_rate.max(1))) as i64;
+        let micros_between = |from: u64, to: u64| {
+            ((i128::from(to) - i128::from(from)) * 1_000_000 / i128::from(clock_rate.max(1))) as i64
+        };
+        if let Some(anchor) = self
+            .anchor
+            .as_mut()
+            .filter(|anchor| anchor.epoch == packet.epoch)
+        {
+            let place = anchor.micros + micros_between(anchor.timestamp, packet.timestamp);
             let delay = arrival - place;
-            if delay.abs() <= JUMP_MICROS {
+            let mut followers = self
+                .held
+                .values()
+                .filter(|held| held.epoch == packet.epoch)
+                .peekable();
+            let paused = delay > LATE_MICROS
+                && followers.peek().is_some()
+                && followers.all(|held| {
+                    let place = anchor.micros + micros_between(anchor.timestamp, held.timestamp);
+                    held.arrival as i64 - place > LATE_MICROS
+                });
+            if (EARLY_MICROS..=JUMP_MICROS).contains(&delay) && !paused {
                 anchor.least = anchor.least.min(delay);
                 if packet.arrival.saturating_sub(anchor.window_start) >= DRIFT_WINDOW_MICROS {
                     if anchor.least.abs() > DRIFT_MICROS {
@@ -290,13 +310,23 @@ impl Track {
                 return place;
             }
         }
+        // The least delayed of the packets at hand says when this one would have come without delay.
+        let micros = self
+            .held
+            .values()
+            .filter(|held| held.epoch == packet.epoch)
+            .map(|held| held.arrival as i64 - micros_between(packet.timestamp, held.timestamp))
+            .filter(|ideal| (arrival - ideal).unsigned_abs() <= REORDER_MICROS)
+            .fold(arrival, i64::min)
+            .max(0);
         self.anchor = Some(Anchor {
+            epoch: packet.epoch,
             timestamp: packet.timestamp,
-            micros: arrival,
-            least: 0,
+            micros,
+            least: i64::MAX,
             window_start: packet.arrival,
         });
-        arrival
+        micros
     }
 
     /// Mix the sound from `cursor` on into every other sample of `out`, and forget it.

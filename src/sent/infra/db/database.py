@@ -33,12 +33,21 @@ Connection = AsyncConnection[tuple[Any, ...]]
 
 POOL_WAIT_S = 5.0
 _MAX_WAITING = 200
-_RECONNECT_S = 2.0
+_RECONNECT_S = POOL_WAIT_S  # whoever waits has an attempt at its end, too
 _SUPERVISION_S = 1.0
 _OPTIONS = (
     "-c search_path=sent,pg_catalog -c timezone=UTC -c datestyle=ISO -c statement_timeout=30s -c lock_timeout=10s"
     " -c idle_in_transaction_session_timeout=60s"
 )
+
+# The time-outs above are the server's. These are ours, for one that is reached through a network and falls silent.
+CLIENT_LIMITS: Mapping[str, int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 
 _log = logging.getLogger("sent.db")
 
@@ -59,7 +68,7 @@ class Database:
         self._embedded = embedded
         self._supervisor: asyncio.Task[None] | None = None
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            make_conninfo(server_dsn, options=_OPTIONS, connect_timeout=5, application_name="sent"),
+            make_conninfo(server_dsn, options=_OPTIONS, application_name="sent", **CLIENT_LIMITS),
             kwargs={"autocommit": True},  # the doors open and end transactions themselves
             min_size=1,
             max_size=pool_size,

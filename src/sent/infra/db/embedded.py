@@ -107,7 +107,7 @@ class EmbeddedPostgres:
 
     def _start(self) -> str:
         if self.pid is not None:
-            return self._owner_dsn()
+            return self.owner_dsn()
         self._make_dir()
         self._lock()
         try:
@@ -126,7 +126,7 @@ class EmbeddedPostgres:
         except BaseException:
             self._stop()
             raise
-        return self._owner_dsn()
+        return self.owner_dsn()
 
     def stop(self) -> None:
         """Fast shutdown; immediate when that takes too long (the log is replayed at the next start)."""
@@ -235,7 +235,8 @@ class EmbeddedPostgres:
             host=str(self._socket_dir()), user=role, password=password, dbname=database, connect_timeout=5
         )
 
-    def _owner_dsn(self) -> str:
+    def owner_dsn(self) -> str:
+        """Of the database `sent`, whoever runs its server. Raises `Unavailable` without the password file."""
         return self._dsn(OWNER, DATABASE)
 
     def superuser_dsn(self) -> str:

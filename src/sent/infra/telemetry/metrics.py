@@ -38,7 +38,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.calls_active = self._gauge("sent_calls_active", "Calls that are up now.", direction=_DIRECTIONS)
+        self.calls_active = Gauge("sent_calls_active", "Calls that are up now.", registry=self.registry)
+        self.leg_events_ignored = Counter(
+            "sent_leg_events_ignored", "Reports of legs that came late, twice or out of order.", registry=self.registry
+        )
         self.calls_ended = self._counter(
             "sent_calls_ended",
             "Calls that ended, by why (the codes of EndCode).",

@@ -13,7 +13,7 @@ from sent.calls.ending import Blame, EndCode, Ending
 from sent.calls.leg import LegState, Role
 from sent.calls.models import CallRecord, Disposition, Ladder, LadderMessage, LegRecord, Quality
 from sent.calls.party import Direction, Party, PartyKind
-from sent.calls.records import RecordWriter
+from sent.calls.records import LINGER_SECONDS, RecordWriter
 from sent.calls.rows import call_row
 from sent.calls.spill import Spill
 from sent.calls.state import CallState, StateAt
@@ -152,7 +152,7 @@ def test_a_version_put_while_an_older_one_is_being_written_is_written_after_it(t
         async with writing(store, tmp_path) as writer:
             call = uuid7()
             writer.put(record(call, 1))
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(LINGER_SECONDS + 0.0005)
             writer.put(record(call, 2))
             await writer.flushed()
             assert [r.version for r in store.written] == [1, 2]

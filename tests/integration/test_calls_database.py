@@ -120,9 +120,7 @@ async def test_a_list_has_filters_and_a_cursor(store, history, organization):
     carol = Party(PartyKind.OUTSIDE, "+4930123456", "Carol")
     records = []
     for n in range(7):
-        record = opened(
-            organization, AT + timedelta(minutes=n), caller=carol if n == 3 else opened(organization).caller
-        )
+        record = opened(organization, AT + timedelta(minutes=n), caller=carol if n == 3 else ALICE)
         records.append(ended(answered(record)) if n < 5 else record)
     await store.write(organization, records)
     ids = [record.id for record in reversed(records)]

@@ -1,0 +1,1 @@
+"""One file per figure. `python -m bench` runs all, `python -m bench NAME …` some."""

@@ -1,0 +1,69 @@
+"""Making people and phones: what an administrator wants in one step spans identity and the extensions of the PBX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sent.app.local import Local
+from sent.identity.models import Device, NewSecret, Principal, User
+from sent.identity.roles import Role
+from sent.kit.errors import NotFound
+from sent.pbx.models import Extension, ExtensionKind
+from sent.pbx.store import PbxStore
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    user: User
+    extensions: tuple[str, ...]
+    devices: tuple[Device, ...]
+
+
+async def add_person(local: Local, principal: Principal, name: str, extension: str | None, role: Role) -> User:
+    """A user, and the extension that rings that user's devices."""
+    user = await local.identity.create_user(principal, name, None, role)
+    if extension is not None:
+        await PbxStore(local.database).put_extension(
+            principal.organization_id, principal.actor, extension, ExtensionKind.USER, name=name, user_id=user.id
+        )
+    return user
+
+
+async def people(local: Local, principal: Principal) -> list[Person]:
+    snapshot = await PbxStore(local.database).load(principal.organization_id, principal.actor)
+    users = await local.identity.list_users(principal)
+    devices = await local.identity.list_devices(principal)
+    return [
+        Person(
+            user,
+            tuple(e.number for e in snapshot.extensions.values() if e.user_id == user.id),
+            tuple(d for d in devices if d.user_id == user.id),
+        )
+        for user in users
+    ]
+
+
+async def person_at(local: Local, principal: Principal, who: str) -> Person:
+    """The person with this extension or name (without case). Raises `NotFound`."""
+    for person in await people(local, principal):
+        if who in person.extensions or who.casefold() == person.user.name.casefold():
+            return person
+    raise NotFound("user.not_found", f"Nobody has the extension or name {who}; `sent user list` shows everyone.")
+
+
+async def add_device(local: Local, principal: Principal, who: str, name: str) -> NewSecret:
+    person = await person_at(local, principal, who)
+    return await local.identity.create_device(principal, person.user.id, name)
+
+
+async def extensions(local: Local, principal: Principal) -> list[Extension]:
+    snapshot = await PbxStore(local.database).load(principal.organization_id, principal.actor)
+    return sorted(snapshot.extensions.values(), key=lambda extension: extension.number)
+
+
+async def find_device(local: Local, principal: Principal, sip_username: str) -> UUID:
+    for device in await local.identity.list_devices(principal):
+        if device.sip_username == sip_username:
+            return device.id
+    raise NotFound("device.not_found", f"There is no device {sip_username}; `sent device list` shows all.")

@@ -1,0 +1,74 @@
+"""Counts what the parts report into the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sent.calls.ending import EndCode
+from sent.calls.party import Direction
+from sent.calls.registry import CallRegistry
+from sent.infra.telemetry import Metrics
+from sent.media.port import MediaEngine
+from sent.registrations.service import Registrations
+from sent.sip.config import Trace
+from sent.sip.message import Request
+from sent.trunks.directory import TrunkDirectory
+from sent.trunks.links import TrunkLinks
+
+SAMPLE_SECONDS = 5.0
+_KNOWN_METHODS = frozenset(
+    "INVITE ACK BYE CANCEL REGISTER OPTIONS PRACK UPDATE INFO REFER NOTIFY SUBSCRIBE MESSAGE PUBLISH".split()
+)
+
+
+class CountedCalls:
+    """`calls.tools.CallMetrics`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def started(self) -> None:
+        pass  # calls that are up are sampled; a counter of starts would say nothing that the endings do not
+
+    def ended(self, code: EndCode, direction: Direction | None, talk_seconds: float) -> None:
+        del talk_seconds
+        way = (direction or Direction.INTERNAL).value
+        self._metrics.calls_ended.of(direction=way, ending=code.value).inc()
+
+    def ignored(self, events: int) -> None:
+        self._metrics.leg_events_ignored.inc(events)
+
+
+def count_message(metrics: Metrics, trace: Trace) -> None:
+    """One SIP message in or out."""
+    way = "received" if trace.direction == "in" else "sent"
+    message = trace.message
+    if isinstance(message, Request):
+        if message.method in _KNOWN_METHODS:
+            metrics.sip_requests.of(way=way, method=message.method, transport=trace.peer.transport.lower()).inc()
+    else:
+        metrics.sip_responses.of(way=way, status=f"{message.status // 100}xx").inc()
+
+
+async def sample(
+    metrics: Metrics,
+    engine: MediaEngine,
+    calls: CallRegistry,
+    registrations: Registrations,
+    directory: TrunkDirectory,
+    links: TrunkLinks,
+) -> None:
+    """Every few seconds: what is measured by looking, not by counting. Runs until cancelled."""
+    while True:
+        health = engine.health()
+        metrics.media_health(
+            legs=health.legs,
+            sockets=health.sockets,
+            late_p50_ms=health.late_p50_ms,
+            late_p99_ms=health.late_p99_ms,
+            late_max_ms=health.late_max_ms,
+        )
+        metrics.calls_active.set(len(calls))
+        metrics.registrations_active.set(len(registrations))
+        metrics.trunks_up.set(sum(links.usable(account.trunk.id) for account in directory.accounts()))
+        await asyncio.sleep(SAMPLE_SECONDS)
