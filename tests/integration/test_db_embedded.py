@@ -265,10 +265,13 @@ async def test_a_server_that_died_is_started_again(home: Path, monkeypatch: pyte
         await database.ping(5.0)
         killed = postmaster_pid(home)
         os.kill(killed, signal.SIGKILL)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):  # a crash is recovered from as fast as the disk is
             while database._embedded is None or database._embedded.pid in (None, killed):  # noqa: ASYNC110  # no event
                 await asyncio.sleep(0.02)
-        await database.ping(10.0)
+            while True:
+                with contextlib.suppress(Unavailable):
+                    await database.ping(10.0)
+                    break
     finally:
         await database.close()
     assert not (home / "postgres/cluster/postmaster.pid").exists()

@@ -39,9 +39,14 @@ NORDNET = Trunk(
 )
 
 
+@pytest.fixture(scope="module")
+def master_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("vault") / "master.key"
+
+
 @pytest.fixture
-def vault(tmp_path: Path) -> Vault:
-    return Vault(load_master_key(tmp_path / "master.key"))
+def vault(master_key: Path) -> Vault:
+    return Vault(load_master_key(master_key))
 
 
 async def test_a_trunk_comes_back_as_it_was_with_its_password_and_numbers(database: Database, vault: Vault):

@@ -7,11 +7,13 @@ database is left out: credentials, numbers and trunks come from dictionaries.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from tests.unit.trunks.trunk_factory import TRUNK
 
 from sent.calls.ending import EndCode, Ending
 from sent.calls.media_events import MediaEvents
@@ -40,12 +42,12 @@ from sent.testing.clock import run_virtual
 from sent.testing.engine import FakeEngine
 from sent.testing.phone import PhoneScript, WirePhone
 from sent.testing.wire import Wire
+from sent.transport.port import SipPort
 from sent.trunks.directory import Account, TrunkDirectory
 from sent.trunks.limits import TrunkUsage
 from sent.trunks.links import TrunkLinks
 from sent.trunks.models import Trunk, TrunkNumber
 from sent.trunks.routing import TrunkRouting
-from tests.unit.trunks.trunk_factory import TRUNK
 
 ORGANIZATION = UUID(int=1)
 SERVER = ("10.0.0.1", 5060)
@@ -81,7 +83,15 @@ class Records:
 class World:
     """Make it inside of the loop, or with `play`."""
 
-    def __init__(self, *, seed: int = 1, flood: FloodLimits | None = None, **wire: Any) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        flood: FloodLimits | None = None,
+        attach: Callable[[WatchedAgent], SipPort] | None = None,
+        **wire: Any,
+    ) -> None:
+        """``attach`` puts the gateway on another port than the wire's."""
         self.wire = Wire(seed=seed, **wire)
         self.loop = asyncio.get_running_loop()
         self.started = self.loop.time()
@@ -94,7 +104,7 @@ class World:
         self.records = Records()
         self.ladder = LadderTap(wall=self.wall)
         self.agent = WatchedAgent(AgentConfig(trace=self.ladder.trace), self.wire.token)
-        self.port = self.wire.attach(self.agent, *SERVER)
+        self.port: SipPort = attach(self.agent) if attach is not None else self.wire.attach(self.agent, *SERVER)
         self.line = Line(self.port, self.engine, self.media_events, lambda _: (SERVER[0], SERVER[0]), SERVER[0])
         self.flood = FloodGuard(flood)
         self.registrations = Registrations(Bindings(same_contact), None, self.port.now, self.wall)
@@ -117,7 +127,9 @@ class World:
         self.calls = CallRegistry(self.tools)
         authentication = Authentication(REALM, self.credentials, self, NonceBook(b"n" * 32), self.flood)
         trunks = Trunks(self.directory, self.links, self.usage)
-        self.server = SipServer(self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls)
+        self.server = SipServer(
+            self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls
+        )
         self.phones: list[WirePhone] = []
         self.server.start()
 
@@ -139,6 +151,17 @@ class World:
         port: int = 5060,
     ) -> WirePhone:
         """A device with credentials; ``extension`` rings its person (a number: two phones may share one)."""
+        self.device(user, extension, person=person, algorithm=algorithm)
+        return self.stranger(user, host, password=password, port=port, script=script)
+
+    def device(
+        self,
+        user: str,
+        extension: str | None = None,
+        *,
+        person: int | None = None,
+        algorithm: DigestAlgorithm = DigestAlgorithm.MD5,
+    ) -> None:
         number = len(self.credentials.devices) + 1
         user_id = UUID(int=1000 + (person or number))
         self.credentials.devices[user] = DeviceCredential(
@@ -154,7 +177,6 @@ class World:
         )
         if extension is not None:
             self.extensions[extension] = (user_id, user.capitalize())
-        return self.stranger(user, host, password=password, port=port, script=script)
 
     def stranger(
         self, user: str, host: str, *, password: str = "", port: int = 5060, script: PhoneScript | None = None

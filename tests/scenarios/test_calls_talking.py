@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.scenarios.calls_world import ORGANIZATION, World, run
 
 from sent.calls.ending import EndCode, Ending
 from sent.kit.errors import Unavailable
 from sent.media.port import MediaError
 from sent.media.types import LegStatistics
+from tests.scenarios.calls_world import ORGANIZATION, World, run
 
 HOLD_HEARD = "tone 392+588"
 
@@ -189,6 +189,23 @@ def test_one_silent_direction_is_flagged_with_what_was_sent_and_received():
         assert record.legs[1].flags == (words,)
         assert record.legs[0].flags == ()
         assert record.ending.code is EndCode.HUNG_UP
+
+    run(scenario())
+
+
+def test_silence_that_began_just_before_the_answer_is_flagged_all_the_same():
+    async def scenario():
+        world = World()
+        call, alice, bob = await talking(world)
+        # The media was configured a moment before the answer, so five seconds of it end a moment too early.
+        await asyncio.sleep(3.99)
+        world.engine.fall_silent(bob.media, 5_000)
+        await asyncio.sleep(0.005)
+        assert world.registry.live(ORGANIZATION)[0].flags == ()
+        await asyncio.sleep(0.1)
+        assert len(world.registry.live(ORGANIZATION)[0].flags) == 1
+        alice.say("hangup")
+        assert (await world.finished(call)).ending.code is EndCode.HUNG_UP
 
     run(scenario())
 

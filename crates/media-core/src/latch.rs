@@ -8,7 +8,8 @@
 //!                       accept)                     2 s silence
 //! ```
 //! *Allowed*: the host of the signalled address, and the hosts that the negotiation named besides (where the phone's
-//! signalling came from). A latched address itself is always accepted. New settings with another remote open the latch.
+//! signalling came from). After those 2 s the shell is told to stop filtering by address, so that it sees the new port;
+//! the next packet that is believed latches again, also when it comes from the old one. A latched address itself is always accepted. New settings with another remote open the latch.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -41,12 +42,15 @@ pub struct Latch {
     signalled: Option<SocketAddr>,
     allowed: Vec<IpAddr>,
     current: Option<(SocketAddr, Time)>,
+    /// The shell was told that the peer has gone quiet, so it listens to all again.
+    loose: bool,
 }
 
 impl Latch {
     /// Apply a negotiation; true when it opened a closed latch.
     pub fn configure(&mut self, signalled: Option<SocketAddr>, allowed: &[IpAddr]) -> bool {
         let changed = self.signalled != signalled;
+        self.loose &= !changed;
         self.signalled = signalled;
         self.allowed = allowed.to_vec();
         changed && self.current.take().is_some()
@@ -63,12 +67,27 @@ impl Latch {
         self.current.map(|(address, _)| address)
     }
 
+    /// When a latched peer will have been quiet long enough to look for it elsewhere.
+    #[must_use]
+    pub fn quiet_at(&self) -> Option<Time> {
+        let (_, last) = self.current.filter(|_| !self.loose)?;
+        Some(last.plus_micros(REBIND_AFTER_MICROS))
+    }
+
+    /// Call at `quiet_at`: true when the shell must stop filtering by address. The next accepted packet latches again.
+    pub fn loosen(&mut self, now: Time) -> bool {
+        let due = self.quiet_at().is_some_and(|due| due <= now);
+        self.loose |= due;
+        due
+    }
+
     /// Judge a packet from `from`; `authentic` when SRTP proved that the peer sent it.
     pub fn judge(&mut self, from: SocketAddr, authentic: bool, now: Time) -> Verdict {
         let quiet = self
             .current
             .is_some_and(|(_, last)| now.since(last) >= REBIND_AFTER_MICROS);
         let verdict = match (self.current.is_some(), self.classify(from)) {
+            (_, From::Current) if self.loose => Verdict::Latch,
             (_, From::Current) => Verdict::Accept,
             (_, _) if authentic => Verdict::Latch,
             (false, From::Signalled | From::Allowed) => Verdict::Latch,
@@ -77,6 +96,7 @@ impl Latch {
         };
         if verdict != Verdict::Drop {
             self.current = Some((from, now));
+            self.loose = false;
         }
         verdict
     }
@@ -183,6 +203,20 @@ mod tests {
         assert_eq!(latch.judge(moved, false, later), Verdict::Latch);
         assert_eq!(latch.latched(), Some(moved));
         assert_eq!(latch.judge(at(NAT), false, later), Verdict::Drop);
+    }
+
+    #[test]
+    fn a_quiet_peer_is_announced_once_and_latches_again() {
+        let mut latch = open();
+        latch.judge(at(NAT), false, Time::ZERO);
+        assert_eq!(latch.quiet_at(), Some(Time::from_millis(2_000)));
+        assert!(!latch.loosen(Time::from_millis(1_999)));
+        assert!(latch.loosen(Time::from_millis(2_000)));
+        assert!(!latch.loosen(Time::from_millis(3_000)));
+        let later = Time::from_millis(4_000);
+        assert_eq!(latch.judge(at(STRANGER), false, later), Verdict::Drop);
+        assert_eq!(latch.judge(at(NAT), false, later), Verdict::Latch);
+        assert_eq!(latch.judge(at(NAT), false, later), Verdict::Accept);
     }
 
     #[test]

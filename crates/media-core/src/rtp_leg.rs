@@ -389,6 +389,9 @@ impl RtpLeg {
                 }
             }
         }
+        if self.latch.loosen(now) {
+            sink.event(Event::Unlatched { leg: self.id });
+        }
         let digit = self.receiver.poll_digit(now)?;
         if !self.settings.as_ref().is_some_and(|s| s.may_receive) {
             return None;
@@ -409,6 +412,7 @@ impl RtpLeg {
             self.next_report,
             self.silence_due(),
             self.receiver.next_timer(),
+            self.latch.quiet_at(),
         ]
         .into_iter()
         .flatten()

@@ -14,7 +14,7 @@ import random
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -67,6 +67,7 @@ from sent.trunks.directory import DatabaseAccounts, TrunkDirectory
 from sent.trunks.limits import TrunkUsage
 from sent.trunks.links import TrunkLinks
 from sent.trunks.routing import TrunkRouting
+from sent.trunks.status import StatusWriter
 
 log = structlog.get_logger("sent.app")
 
@@ -84,13 +85,12 @@ class Running:
     certificate_is_self_signed: bool
 
 
-async def run_server(settings: Settings, ready: Callable[[Running], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `SentError` where something that it needs cannot be had."""
+async def run_server(settings: Settings, ready: Callable[[Running], Awaitable[None]]) -> None:
+    """Serve until SIGTERM or SIGINT; ``ready`` is awaited once everything listens. Raises `SentError` where something that it needs cannot be had."""
     stop, hurry = asyncio.Event(), asyncio.Event()
     with _signals(stop, hurry):
         async with _server(settings, stop, hurry) as running:
-            if ready is not None:
-                ready(running)
+            await ready(running)
             await stop.wait()
             log.info("app.stopping")
 
@@ -169,7 +169,7 @@ async def _server(settings: Settings, stop: asyncio.Event, hurry: asyncio.Event)
         authentication = Authentication(
             DEFAULT_REALM, credentials, UserExtensions(pbx), NonceBook(secrets.token_bytes(32)), flood
         )
-        server = SipServer(line, authentication, flood, registrations, requests, Trunks(directory, links, usage), calls)
+        server = SipServer(line, authentication, flood, registrations, requests, Trunks(directory, links, usage), calls, ladder)
         await registrations.load()
         server.start()
         ends.push_async_callback(server.close)
@@ -207,6 +207,8 @@ async def _server(settings: Settings, stop: asyncio.Event, hurry: asyncio.Event)
         background.start(pbx.run(database.server_dsn), "routing changes")
         background.start(directory.run(until_end), "trunk changes")
         background.start(jobs.run(until_end), "jobs")
+        statuses = StatusWriter(database, directory, links, usage, transport.now, lambda: datetime.now(UTC))
+        background.start(statuses.run(), "trunk status")
         background.start(sample(metrics, engine, calls, registrations, directory, links), "samples")
 
         try:
@@ -256,7 +258,14 @@ class _Background:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=0.5)
         for task in self._tasks:
-            if task.get_name() in ("call records", "node lease", "device changes", "routing changes", "samples"):
+            if task.get_name() in (
+                "call records",
+                "node lease",
+                "device changes",
+                "routing changes",
+                "trunk status",
+                "samples",
+            ):
                 task.cancel()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)

@@ -14,7 +14,7 @@ from pathlib import Path
 from sent.kit.errors import BadInput
 
 SETTINGS: Mapping[str, str] = {
-    "SENT_DATA_DIR": "where the database, recordings and keys lie (default ~/.local/share/sent)",
+    "SENT_DATA_DIR": "where the database, recordings and keys lie (default ~/.local/share/sent; as root /var/lib/sent)",
     "SENT_BIND": "the address that phones and browsers reach; 0.0.0.0 opens SENT to the network (default 127.0.0.1)",
     "SENT_ADVERTISE": "the address written into SIP and SDP behind NAT (default: the one that routes to the peer)",
     "SENT_SIP_PORT": "SIP over UDP and TCP (default 5060)",
@@ -30,9 +30,14 @@ SETTINGS: Mapping[str, str] = {
 }
 
 
+def default_data_dir() -> Path:
+    """The user's own data folder; for root a system folder, since PostgreSQL runs as somebody who may not enter /root."""
+    return Path("/var/lib/sent") if os.geteuid() == 0 else Path("~/.local/share/sent").expanduser()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    data_dir: Path = field(default_factory=lambda: Path("~/.local/share/sent").expanduser())
+    data_dir: Path = field(default_factory=default_data_dir)
     bind: str = "127.0.0.1"
     advertise: str | None = None
     sip_port: int = 5060
@@ -67,7 +72,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if log not in (None, "json", "text"):
         raise BadInput("settings.log", f"SENT_LOG is {log!r}; it must be json or text.")
     return Settings(
-        data_dir=_path(env, "SENT_DATA_DIR") or Path("~/.local/share/sent").expanduser(),
+        data_dir=_path(env, "SENT_DATA_DIR") or default_data_dir(),
         bind=_address(env, "SENT_BIND") or "127.0.0.1",
         advertise=_address(env, "SENT_ADVERTISE"),
         sip_port=_port(env, "SENT_SIP_PORT", 5060),

@@ -43,15 +43,13 @@ class _Conversation:
         self.bridged: tuple[MediaLegId, MediaLegId] | None = None
         self.resumed_at = live.time()
         """When both could hear each other again; silence that began before does not count."""
-        self.silent_until: dict[MediaLegId, float] = {}
-        """Loop time at which a leg that fell silent during a hold is given up."""
+        self.silent_until: dict[tuple[MediaLegId, int], float] = {}
+        """Of legs whose silence began too early to count: when (loop time) it will have lasted that many ms since."""
 
     async def run(self) -> Ending:
         live = self.live
-        details = self.callee.port.details
-        codecs = tuple(dict.fromkeys([c for c in (details.codec,) if c] + list(self.callee.port.codecs)))
         try:
-            live.answer_caller(codecs)
+            live.answer_caller(_best_codecs(self.callee, self.caller))
         except CallOver as over:
             live.end_leg(self.callee, over.ending)
             raise
@@ -63,7 +61,7 @@ class _Conversation:
             event = await live.next(min(self.silent_until.values(), default=None))
             match event:
                 case None:
-                    if (lost := self._given_up()) is not None:
+                    if (lost := self._still_silent()) is not None:
                         return lost
                 case LegEnded(leg_id=leg_id) if leg_id == self.callee.id:
                     return self.callee.ending or Ending(EndCode.HUNG_UP, f"{self.callee.show()} hung up.", "callee")
@@ -76,7 +74,7 @@ class _Conversation:
                         to = self.callee if leg_id == self.caller.id else self.caller
                         to.port.send_digits(digit)
                 case MediaResumed(leg=media):
-                    self.silent_until.pop(media, None)
+                    self.silent_until = {key: at for key, at in self.silent_until.items() if key[0] != media}
                 case Silence(leg=media, ms=ms):
                     if (lost := self._silent(media, ms)) is not None:
                         return lost
@@ -132,20 +130,21 @@ class _Conversation:
         leg = self.live.leg_of(media)
         if leg is None or leg not in {self.caller, self.callee} or self.caller.holding or self.callee.holding:
             return None
-        now = self.live.time()
-        if now - self.resumed_at < ms / 1000:
-            # It began while the call was on hold, when a phone need not send. Give it its whole time from now.
-            self.silent_until.setdefault(media, self.resumed_at + self.live.tools.times.silence)
+        heard_since = self.resumed_at + ms / 1000
+        if self.live.time() < heard_since:
+            # It began on hold or before the answer, when a phone need not send: count from there.
+            self.silent_until[media, ms] = heard_since
             return None
         return self._lost(leg, ms)
 
-    def _given_up(self) -> Ending | None:
+    def _still_silent(self) -> Ending | None:
         now = self.live.time()
-        for media, until in list(self.silent_until.items()):
-            if now >= until:
-                del self.silent_until[media]
-                if (leg := self.live.leg_of(media)) is not None:
-                    return self._lost(leg, round(self.live.tools.times.silence * 1000))
+        due = [key for key, at in self.silent_until.items() if now >= at]
+        for media, ms in due:
+            del self.silent_until[media, ms]
+            leg = self.live.leg_of(media)
+            if leg is not None and (lost := self._lost(leg, ms)) is not None:
+                return lost
         return None
 
     def _lost(self, leg: Leg, ms: int) -> Ending | None:
@@ -156,3 +155,14 @@ class _Conversation:
             return None
         log.info("calls.media_lost", call=str(self.live.call.id), leg=str(leg.id), ms=ms)
         return Ending(EndCode.MEDIA_LOST, words)
+
+
+def _best_codecs(callee: Leg, caller: Leg) -> tuple[str, ...]:
+    """To answer the caller with: what the callee took, what else it can do, and then what only the caller can do,
+    for which the engine transcodes."""
+    taken = callee.port.details.codec
+    wanted = [*([taken] if taken else []), *callee.port.codecs, *caller.port.codecs]
+    best: dict[str, str] = {}
+    for name in wanted:
+        best.setdefault(name.casefold(), name)
+    return tuple(best.values())

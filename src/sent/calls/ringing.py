@@ -59,9 +59,8 @@ class _Attempt:
                     too_late(self.live, legs)
                 case Ringing(leg_id=leg_id, early_media=early) if (leg := self._mine(leg_id)) is not None:
                     self._rings(leg, early_media=early)
-                case MediaRenegotiated(leg_id=leg_id) if (leg := self._mine(leg_id)) is not None:
-                    if leg is self.early:
-                        self._bridge_early(leg)
+                case MediaRenegotiated() if self.early is not None:
+                    self._bridge_early(self.early)
                 case Answered(leg_id=leg_id) if (leg := self._mine(leg_id)) is not None:
                     return self._answered(leg)
                 case LegEnded(leg_id=leg_id) if (leg := self.live.call.leg(leg_id)) is not None and leg in self.legs:

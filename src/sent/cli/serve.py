@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     prepare_process(settings)
     from sent.app.server import Running, run_server
 
-    def ready(running: Running) -> None:
+    async def ready(running: Running) -> None:
         del running
         print(
             f"SENT is up: SIP {settings.bind}:{settings.sip_port} (UDP, TCP), :{settings.sip_tls_port} (TLS),"

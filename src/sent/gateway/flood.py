@@ -43,8 +43,8 @@ COST = {
 
 @dataclass(frozen=True, slots=True)
 class FloodLimits:
-    """``burst`` tokens and ``per_device`` more for each device (up to ``devices``) that has authenticated from an address;
-    ``per_second`` of them come back; times in seconds."""
+    """``burst`` tokens and ``per_device`` more for each device (up to ``devices``) that has authenticated from an
+    address; ``per_second`` of them come back; times in seconds."""
 
     burst: float = 60.0
     per_device: float = 2.0

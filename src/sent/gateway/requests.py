@@ -44,6 +44,12 @@ class OutsideRequests:
     def new_token(self) -> str:
         return self._port.agent.new_token()
 
+    def listen(self) -> None:
+        """For a port that serves nothing else (a command that tries a trunk)."""
+        self._port.listen(
+            lambda event: self.handle(event) if isinstance(event, ResponseReceived | RequestFailed) else None
+        )
+
     def handle(self, event: ResponseReceived | RequestFailed) -> None:
         """What the agent reports about one of our requests; answers to requests nobody waits for are dropped."""
         future = self._waiting.get(event.request_id)

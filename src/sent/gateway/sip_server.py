@@ -73,7 +73,9 @@ class Trunks:
 
 
 class SipServer:
-    """Call `start` once, inside of the running loop. `drain` refuses new calls; `close` waits for what is under way.
+    """Call `start` once, inside of the running loop and after `Registrations.load`.
+
+    `drain` refuses new calls; `close` ends what is being authenticated.
 
     The port's agent is a `WatchedAgent`: without one, rubbish is not counted and closed connections are not noticed.
     """
@@ -104,6 +106,8 @@ class SipServer:
         if isinstance(port.agent, WatchedAgent):
             port.agent.on_malformed = lambda flow: self._flood.offended(flow, Offence.MALFORMED, port.now())
             port.agent.on_flow_closed = self._flow_closed
+        for flow in self._registrations.flows():
+            self._flood.authenticated(flow, port.now())  # phones that were registered before a restart
         port.listen(self.on_event)
 
     def drain(self) -> None:

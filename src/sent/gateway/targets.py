@@ -80,7 +80,7 @@ class SipTargets:
         return legs
 
     async def _targets_of(self, binding: Binding, uri: SipUri) -> tuple[Target, ...]:
-        """Over the flow that it registered by, as a phone behind NAT has no other way; else where its Contact points."""
+        """Over the flow that it registered by: a phone behind NAT has no other way. Else where its Contact points."""
         if binding.flow is not None:
             address, port = binding.source
             return (Target(binding.transport, address, port, binding.local, flow=binding.flow),)

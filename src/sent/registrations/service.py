@@ -64,6 +64,10 @@ class Registrations:
     def of_user(self, user_id: UUID) -> list[Binding]:
         return self._bindings.of_user(user_id, self._clock())
 
+    def flows(self) -> set[Flow]:
+        """Those by which phones can be reached now."""
+        return {binding.flow for binding in self._bindings.all() if binding.flow is not None}
+
     def flow_closed(self, flow: Flow) -> None:
         self._changed(self._bindings.flow_closed(flow))
 

@@ -46,9 +46,9 @@ class Trunk:
     """``password`` is not here: it stays sealed in its row until a challenge asks for it.
 
     ``domain`` is the registrar's and the From domain; ``proxy`` (``host`` or ``host:port``), when given, is where
-    requests are sent instead. ``country`` (ISO 3166) says what a number without ``+`` means and what counts as international;
-    empty for a line to another phone system. ``sources`` are the addresses or networks that an ADDRESS trunk calls
-    us from.
+    requests are sent instead. ``country`` (ISO 3166) says what a number without ``+`` means and what counts as
+    international; empty for a line to another phone system. ``sources`` are the addresses or networks that an ADDRESS
+    trunk calls us from.
     """
 
     id: UUID

@@ -19,7 +19,12 @@ use crate::settings::CodecSettings;
 const REORDER_MICROS: u64 = 200_000;
 /// Sound is given out when nothing earlier can come any more.
 const HORIZON_MICROS: u64 = 1_000_000;
-/// A place that differs from the arrival by more is a jump of the timestamps.
+/// A place so much behind the arrival is the sender's doing when all packets at hand agree: it paused without advancing
+/// its timestamps. One stalled by the network is followed by others that are less late.
+const LATE_MICROS: i64 = 150_000;
+/// A place so much before the arrival cannot be the network's doing.
+const EARLY_MICROS: i64 = -100_000;
+/// And this is a jump of the timestamps, whatever follows.
 const JUMP_MICROS: i64 = 700_000;
 /// Drift is looked for over so long, and put right when it exceeds a little less than a frame.
 const DRIFT_WINDOW_MICROS: u64 = 5_000_000;
@@ -282,7 +287,18 @@ impl Track {
         {
             let place = anchor.micros + micros_between(anchor.timestamp, packet.timestamp);
             let delay = arrival - place;
-            if delay.abs() <= JUMP_MICROS {
+            let mut followers = self
+                .held
+                .values()
+                .filter(|held| held.epoch == packet.epoch)
+                .peekable();
+            let paused = delay > LATE_MICROS
+                && followers.peek().is_some()
+                && followers.all(|held| {
+                    let place = anchor.micros + micros_between(anchor.timestamp, held.timestamp);
+                    held.arrival as i64 - place > LATE_MICROS
+                });
+            if (EARLY_MICROS..=JUMP_MICROS).contains(&delay) && !paused {
                 anchor.least = anchor.least.min(delay);
                 if packet.arrival.saturating_sub(anchor.window_start) >= DRIFT_WINDOW_MICROS {
                     if anchor.least.abs() > DRIFT_MICROS {

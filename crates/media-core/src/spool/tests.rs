@@ -377,6 +377,32 @@ fn an_hour_with_drift_stays_exact() {
 }
 
 #[test]
+fn a_pause_without_timestamps_is_a_pause_and_a_stall_is_not() {
+    let tone = payloads("PCMU", 500.0, 100);
+    for (pause, end_expected) in [(true, 2_600), (false, 2_000)] {
+        let mut take = Take::new();
+        for n in 0..100u64 {
+            // Either the sender stops for 600 ms after packet 49, or the network holds packets 50 to 79 back.
+            let at = match n {
+                0..=49 => n * 20_000,
+                50..=79 if !pause => 80 * 20_000 + n * 10,
+                _ if pause => n * 20_000 + 600_000,
+                _ => n * 20_000 + 5_000,
+            };
+            take.packet(Side::Left, at, n as u16, n as u32 * 160, &tone[n as usize]);
+        }
+        let (left, _) = render(&take.finish(3_000), 8_000);
+        let (start, end) = extent(&left, 8_000);
+        assert!(
+            start <= 10 && end.abs_diff(end_expected) <= 15,
+            "{pause}: {start} {end}"
+        );
+        let middle = level_dbm0(&left[8_200..12_000]);
+        assert_eq!(middle < -50.0, pause, "{middle}");
+    }
+}
+
+#[test]
 fn a_jump_of_the_timestamps_follows_the_arrival() {
     let mut take = Take::new();
     let tone = payloads("PCMU", 500.0, 25);

@@ -33,7 +33,7 @@ Connection = AsyncConnection[tuple[Any, ...]]
 
 POOL_WAIT_S = 5.0
 _MAX_WAITING = 200
-_RECONNECT_S = 2.0
+_RECONNECT_S = POOL_WAIT_S  # whoever waits has an attempt at its end, too
 _SUPERVISION_S = 1.0
 _OPTIONS = (
     "-c search_path=sent,pg_catalog -c timezone=UTC -c datestyle=ISO -c statement_timeout=30s -c lock_timeout=10s"

@@ -1,0 +1,87 @@
+"""`sent recordings [list|export]`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from uuid import UUID
+
+from sent.app.background import recording_store
+from sent.app.local import Local
+from sent.calls.history import CallHistory
+from sent.cli.terminal import add_organization, table, with_local
+from sent.infra.vault import load_master_key
+from sent.kit.errors import BadInput, NotFound
+from sent.media.engine import open_spool, render_ogg
+from sent.recordings.exports import ExportFormat, Exports
+from sent.recordings.models import Recording
+from sent.recordings.spool import Spool
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True)
+    export = actions.add_parser("export", help="write a recording as a stereo file: caller left, callee right")
+    export.add_argument("id", help="the recording's id or its call's, or a part of its start or end")
+    export.add_argument("-o", "--out", type=Path, help="the file (default: the id, in this folder)")
+    export.add_argument(
+        "--format", choices=[f.value for f in ExportFormat], help="default: by the file's ending, else wav"
+    )
+    add_organization(export)
+    add_organization(actions.add_parser("list", help="list the latest recordings"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return with_local(lambda local: _run(local, arguments))
+
+
+async def _run(local: Local, arguments: argparse.Namespace) -> int:
+    organization = await local.organization(arguments.organization)
+    spool = Spool(
+        local.settings.data_dir / "spool" / "recordings", load_master_key(local.settings.data_dir / "master.key")
+    )
+    try:
+        exports = Exports(
+            local.database, local.vault, recording_store(local.settings), open_spool, spool=spool, render_ogg=render_ogg
+        )
+        if arguments.action == "list":
+            rows = [_row(r) for r in await exports.latest(organization.id, local.actor)]
+            head = ("ID", "CALL", "STARTED (UTC)", "SECONDS", "STATE")
+            print(table(head, rows, "Nothing was recorded yet."))
+            return 0
+        recording_id = await _find(local, exports, organization.id, arguments.id)
+        form = ExportFormat(arguments.format or (arguments.out.suffix[1:] if arguments.out else "") or "wav")
+        out = arguments.out or Path(f"{recording_id}.{form.value}")
+        done = await exports.export(organization.id, local.actor, recording_id, form, out.absolute())
+        note = " It ends early: " + done.error if done.error else ""
+        print(f"Wrote {out}, caller left, callee right.{note}")
+        return 0
+    finally:
+        spool.close()
+
+
+async def _find(local: Local, exports: Exports, organization_id: UUID, part: str) -> UUID:
+    for recording in await exports.latest(organization_id, local.actor, limit=1_000):
+        for whole in (str(recording.id), str(recording.call_id)):
+            if len(part) >= 4 and (whole.startswith(part) or whole.endswith(part)):
+                return recording.id
+    try:
+        call_id = await CallHistory(local.database).find(organization_id, local.actor, part)
+    except (NotFound, BadInput):
+        raise NotFound(
+            "recording.not_found", f"There is no recording {part}; `sent recordings list` shows them."
+        ) from None
+    found = await exports.of_call(organization_id, local.actor, call_id)
+    if not found:
+        raise NotFound("recording.not_found", f"The call {part} was not recorded.")
+    return found[0].id
+
+
+def _row(recording: Recording) -> tuple[str, ...]:
+    seconds = "-" if recording.duration_ms is None else f"{recording.duration_ms / 1000:.1f}"
+    return (
+        str(recording.id)[-8:],
+        str(recording.call_id)[-8:],
+        f"{recording.started_at:%Y-%m-%d %H:%M:%S}",
+        seconds,
+        recording.state.value + (f" ({recording.error})" if recording.error else ""),
+    )

@@ -1,0 +1,177 @@
+"""What scanners, broken phones and attackers send: answered as the RFC says or not at all, and forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import tracemalloc
+
+from tests.scenarios.gateway_world import SERVER, World, play
+from tests.scenarios.test_gateway_calls import two_phones
+
+from sent.gateway.flood import FloodLimits
+from sent.sip.events import Accepted
+
+ATTACKER = ("203.0.113.9", 5060)
+OPEN = FloodLimits(burst=1e9)
+"""No bans: everything reaches the parser."""
+
+
+def invite(n: int, *, sent_from: str = ATTACKER[0]) -> str:
+    return (
+        f"INVITE sip:102@sent.test SIP/2.0\r\nVia: SIP/2.0/UDP {sent_from};branch=z9hG4bK{n};rport\r\n"
+        f"From: <sip:x@sent.test>;tag={n}\r\nTo: <sip:102@sent.test>\r\nCall-ID: h{n}@x\r\nCSeq: 1 INVITE\r\n"
+        f"Max-Forwards: 70\r\nContact: <sip:x@{sent_from}>\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+def broken(n: int, chance: random.Random) -> bytes:
+    """An INVITE with one of a dozen things wrong with it."""
+    text = invite(n)
+    lines = text.split("\r\n")
+    kinds = [
+        lambda: text.replace("CSeq: 1 INVITE", "CSeq: 1 BYE"),
+        lambda: text.replace("CSeq: 1", "CSeq: 99999999999999999999"),
+        lambda: text.replace("SIP/2.0\r\n", "SIP/7.0\r\n", 1),
+        lambda: text.replace("INVITE sip:102@sent.test", "INVITE  sip:102@sent.test"),
+        lambda: text.replace("sip:102@sent.test", "sip:%zz@[::1", 1),
+        lambda: text.replace("Content-Length: 0", "Content-Length: 99999"),
+        lambda: text.replace("Content-Length: 0", "Content-Length: -1"),
+        lambda: text.replace("Max-Forwards: 70", "Max-Forwards: many"),
+        lambda: text.replace("From: <sip:x@sent.test>", 'From: "unclosed <sip:x@sent.test>'),
+        lambda: "\r\n".join(
+            line for line in lines if not line.startswith(chance.choice(["Via", "To", "Call-ID", "F"]))
+        ),
+        lambda: text.replace("Contact: <sip", "Contact: <tel:abc>,<sip"),
+        lambda: text[: chance.randrange(1, len(text))],
+        lambda: text.replace("INVITE", "INVITE\x00"),
+        lambda: text.replace("102", "\ud83d".encode("utf-8", "surrogatepass").decode("latin-1")),
+        lambda: text.replace("\r\n\r\n", "\r\nContent-Type: application/sdp\r\n\r\nv=0\r\nm=audio"),
+        lambda: text.replace("Max-Forwards", "Authorization: Digest nonsense\r\nMax-Forwards"),
+        lambda: text.replace(
+            "Max-Forwards", 'Authorization: Digest username="a", realm="sent", nonce="x"\r\nMax-Forwards'
+        ),
+        lambda: text.replace("Max-Forwards", "Require: magic\r\nMax-Forwards"),
+    ]
+    mangled = kinds[n % len(kinds)]()
+    return mangled.encode("latin-1", "replace")
+
+
+def test_thousands_of_malformed_invites_leave_no_memory_and_no_call():
+    async def scenario(world: World) -> None:
+        alice, _ = await two_phones(world)
+        chance = random.Random(7)
+        world.wire.packets.clear()
+        sizes = []
+        for round_ in range(4):
+            for n in range(600):
+                world.wire.carry(ATTACKER, SERVER, broken(round_ * 600 + n, chance))
+                if n % 100 == 0:
+                    await asyncio.sleep(0.02)
+            await asyncio.sleep(100)
+            world.wire.packets.clear()
+            gc.collect()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+        assert sizes[3] - sizes[1] < 200_000
+        assert world.records.records == {}
+        assert not world.agent.sessions
+        assert len(world.agent.layer.servers) < 20
+        call = alice.call("102")
+        await call.wait(Accepted)
+        call.hang_up()
+        await world.settle()
+        world.check_released()
+
+    tracemalloc.start()
+    try:
+        play(scenario, flood=OPEN)
+    finally:
+        tracemalloc.stop()
+
+
+def test_rubbish_bans_its_sender_and_nobody_else():
+    async def scenario(world: World) -> None:
+        alice, _ = await two_phones(world)
+        chance = random.Random(7)
+        for n in range(2_000):
+            world.wire.carry(ATTACKER, SERVER, broken(n, chance))
+            await asyncio.sleep(0.001)
+        assert world.flood.counters["malformed"] > 10
+        assert world.flood.counters["dropped"] > 1_500
+        await alice.call("102").wait(Accepted)
+
+    play(scenario)
+
+
+def test_a_header_of_64_kilobytes_is_refused_or_dropped():
+    async def scenario(world: World) -> None:
+        alice, _ = await two_phones(world)
+        for n, size in enumerate((9_000, 60_000, 65_000, 70_000, 200_000)):
+            big = invite(n).replace("Max-Forwards", f"X-Big: {'a' * size}\r\nMax-Forwards")
+            world.wire.carry(ATTACKER, SERVER, big.encode())
+            folded = invite(100 + n).replace("Max-Forwards", "X-Many: a\r\n" * (size // 12) + "Max-Forwards")
+            world.wire.carry(ATTACKER, SERVER, folded.encode())
+        await asyncio.sleep(5)
+        answers = [p.start_line for p in world.wire.packets if p.destination == ATTACKER]
+        assert answers
+        assert all(line.startswith(("SIP/2.0 4", "SIP/2.0 5")) for line in answers)
+        assert world.records.records == {}
+        await alice.call("102").wait(Accepted)
+
+    play(scenario)
+
+
+def test_a_scanner_is_banned_after_a_few_messages():
+    async def scenario(world: World) -> None:
+        for n in range(50):
+            text = invite(n).replace("Max-Forwards", "User-Agent: friendly-scanner\r\nMax-Forwards")
+            world.wire.carry(ATTACKER, SERVER, text.encode())
+            await asyncio.sleep(0.1)
+        assert world.flood.counters["bans"] >= 1
+        assert world.flood.counters["dropped"] > 40
+
+    play(scenario)
+
+
+def test_the_same_message_a_thousand_times_counts_once():
+    async def scenario(world: World) -> None:
+        for _ in range(1_000):
+            world.wire.carry(ATTACKER, SERVER, invite(1).encode())
+            await asyncio.sleep(0.01)
+        assert world.flood.counters["unauthenticated"] == 1
+        assert world.flood.counters["bans"] == 0
+
+    play(scenario)
+
+
+def test_every_method_with_nothing_else_to_it_is_survived():
+    async def scenario(world: World) -> None:
+        alice, _ = await two_phones(world)
+        methods = [
+            "ACK",
+            "BYE",
+            "CANCEL",
+            "INFO",
+            "PRACK",
+            "UPDATE",
+            "REFER",
+            "MESSAGE",
+            "NOTIFY",
+            "PUBLISH",
+            "X",
+            "REGISTER",
+        ]
+        for n, method in enumerate(methods):
+            world.wire.carry(ATTACKER, SERVER, invite(n).replace("INVITE", method).encode())
+            tagged = (
+                invite(50 + n).replace("INVITE", method).replace("To: <sip:102@sent.test>", "To: <sip:102@s>;tag=t")
+            )
+            world.wire.carry(ATTACKER, SERVER, tagged.encode())
+        await asyncio.sleep(40)
+        answered = {p.start_line.split()[1] for p in world.wire.packets if p.destination == ATTACKER}
+        assert {"481", "405", "501"} <= answered
+        assert answered <= {"401", "403", "404", "405", "407", "481", "489", "501"}
+        await alice.call("102").wait(Accepted)
+
+    play(scenario)
