@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from tests.scenarios.gateway_world import SERVER, World, play
-from tests.scenarios.test_gateway_calls import two_phones, warning
-
 from sent.calls.ending import EndCode
 from sent.identity.models import DigestAlgorithm
 from sent.sip.events import Accepted, Failed, ResponseReceived
@@ -15,6 +12,8 @@ from sent.sip.headers import Headers
 from sent.sip.message import Request, Response
 from sent.sip.uri import SipUri
 from sent.testing.phone import WirePhone
+from tests.scenarios.gateway_world import SERVER, World, play
+from tests.scenarios.test_gateway_calls import two_phones, warning
 
 
 async def ask(phone: WirePhone, method: str, *headers: tuple[str, str], user: str | None = None) -> Response:

@@ -6,8 +6,6 @@ import asyncio
 from uuid import UUID
 
 import pytest
-from tests.scenarios.gateway_world import SERVER, World, play
-from tests.scenarios.test_gateway_calls import ending, two_phones, warning
 
 from sent.calls.ending import EndCode
 from sent.calls.party import Direction
@@ -21,6 +19,8 @@ from sent.testing.phone import Call, PhoneScript, WirePhone
 from sent.trunks.health import TrunkHealth
 from sent.trunks.models import CallerIdHeader, TrunkLimits, TrunkMode
 from sent.trunks.registration import RegistrationPhase
+from tests.scenarios.gateway_world import SERVER, World, play
+from tests.scenarios.test_gateway_calls import ending, two_phones, warning
 
 DOMAIN = "sip.nordnet.example"
 OUR_NUMBER = "+493023125000"

@@ -93,8 +93,8 @@ def _worth_writing(before: TrunkStatus, seen: TrunkStatus) -> bool:
     if seen.seen_at - before.seen_at >= REPEAT_EVERY:
         return True
     # The promised end is computed from two clocks, so it trembles by less than a second.
-    both = before.registered_until is not None and seen.registered_until is not None
-    if both and abs(before.registered_until - seen.registered_until) > timedelta(seconds=1):
+    then, now = before.registered_until, seen.registered_until
+    if then is not None and now is not None and abs(then - now) > timedelta(seconds=1):
         return True
     same = replace(seen, seen_at=before.seen_at, registered_until=before.registered_until)
     return same != before
