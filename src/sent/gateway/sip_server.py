@@ -272,8 +272,8 @@ class SipServer:
     async def _work(
         self, flow: Flow, work: Callable[[], Coroutine[None, None, None]], refuse: Callable[[], None]
     ) -> None:
-        # What comes over a connection that was open before its sender was banned was not dropped earlier.
-        if self._flood.admit(flow, self._line.clock()):
+        # Datagrams of a banned sender were dropped; what comes over a connection that was open before the ban was not.
+        if not flow.reliable or self._flood.admit(flow, self._line.clock()):
             await work()
         else:
             refuse()
