@@ -211,8 +211,7 @@ async def test_the_writer_writes_and_replays_into_the_database(store, history, o
         records = [ended(answered(opened(organization, AT + timedelta(seconds=n)))) for n in range(1, 31)]
         for record in records:
             writer.put(record)
-        async with asyncio.timeout(20):
-            await writer.flushed()
+        assert await writer.flushed(20)
     page = await history.list(organization, CLI)
     assert {call.id for call in page.calls} == {r.id for r in (left_over, *records)}
     assert Spill(tmp_path).is_empty()
@@ -223,8 +222,7 @@ async def test_a_record_that_the_database_refuses_is_put_aside(store, history, o
     async with writing(store, tmp_path) as writer:
         writer.put(bad)
         writer.put(good)
-        async with asyncio.timeout(20):
-            await writer.flushed()
+        assert await writer.flushed(20)
         assert writer.counters["refused"] == 1
     assert [call.id for call in (await history.list(organization, CLI)).calls] == [good.id]
 

@@ -6,7 +6,6 @@ import asyncio
 import time
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from sent.infra.db import Actor
@@ -81,18 +80,9 @@ async def test_bad_input_changes_nothing(store, organization, number, kind, more
 
 async def test_a_change_reaches_the_cache_by_notify(database, store, organization):
     service = PbxService(store, {"welcome": Path("welcome.wav")}, time.monotonic, ttl=3_600)
-    connected = asyncio.Event()
-
-    async def connect():
-        connection = await psycopg.AsyncConnection.connect(database.server_dsn, autocommit=True)
-        connected.set()
-        return connection
-
-    listening = asyncio.create_task(service.listen(connect))
+    listening = asyncio.create_task(service.run(database.server_dsn))
     try:
-        async with asyncio.timeout(10):
-            await connected.wait()
-            await asyncio.sleep(0.2)
+        async with asyncio.timeout(20):
             assert "600" not in (await service.routing(organization)).extensions
             await store.put_extension(organization, CLI, "600", ExtensionKind.ECHO)
             while "600" not in (await service.routing(organization)).extensions:  # noqa: ASYNC110 (it comes by NOTIFY)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from tests.scenarios.calls_world import World, run
-
 from sent.calls.ending import EndCode
 from sent.calls.records import RecordWriter
 from sent.calls.spill import Spill
 from sent.calls.state import CallState
 from sent.kit.errors import Unavailable
+from tests.scenarios.calls_world import World, run
 
 
 class Store:
@@ -58,8 +57,9 @@ def test_a_database_gone_in_mid_call_ends_no_call_and_its_record_is_written_when
             bob.say("hangup")
             await asyncio.sleep(300)
             assert store.rows[call].ending is None
+            assert not await writer.flushed(), "a shutdown does not wait for a database that is gone"
             store.gone = False
-            await writer.flushed()
+            assert await writer.flushed(60)
             record = store.rows[call]
             assert record.ending.code is EndCode.HUNG_UP
             assert (record.ended_at - record.answered_at).total_seconds() > 290

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.scenarios.calls_world import EPOCH, World, refused, run
 
 from sent.calls.ending import Blame, EndCode, Ending
 from sent.calls.models import Disposition
 from sent.calls.plan import Refuse, Ring
 from sent.calls.state import CallState
 from sent.kit.errors import Unavailable
+from tests.scenarios.calls_world import EPOCH, World, refused, run
 
 RINGBACK_HEARD = "tone 425"
 
@@ -44,6 +44,35 @@ def test_a_plain_call_rings_is_answered_with_the_callees_codec_and_bridged():
         assert record.ladder.omitted == 2
         assert {m.signalling_id for m in record.ladder.messages} == {leg.signalling_id for leg in record.legs}
         assert world.metrics.endings == [EndCode.HUNG_UP]
+
+    run(scenario())
+
+
+def test_a_caller_that_can_do_none_of_the_callees_codecs_is_answered_with_its_own():
+    async def scenario():
+        world = World()
+        bob = world.phone("Bob", "102", (1, "answer"), (3, "hangup"))
+        bob.codec, bob._codecs = "opus", ("opus", "G722")
+        world.route("102", world.ring("102"))
+        alice = world.caller()
+        alice._codecs = ("PCMU", "pcma", "g722")
+        await world.finished(world.start(alice))
+        assert alice.answered_with == ("opus", "G722", "PCMU", "pcma")
+
+    run(scenario())
+
+
+def test_a_caller_that_cannot_be_answered_was_not_answered():
+    async def scenario():
+        world = World()
+        bob = world.phone("Bob", "102", (1, "answer"))
+        world.route("102", world.ring("102"))
+        alice = world.caller()
+        alice.answer = lambda codecs: alice.say("no_common_codec")
+        record = await world.finished(world.start(alice))
+        assert (record.ending.code, record.answered_at) == (EndCode.NO_COMMON_CODEC, None)
+        assert record.disposition is Disposition.REFUSED
+        assert bob.endings[0].code is EndCode.NO_COMMON_CODEC
 
     run(scenario())
 

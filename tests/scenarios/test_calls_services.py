@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.scenarios.calls_world import ORGANIZATION, World, run
 
 from sent.calls.commands import LocalCommands
 from sent.calls.ending import EndCode, Ending
@@ -15,6 +14,7 @@ from sent.calls.plan import Echo, PlayFile, PlayTone
 from sent.kit.errors import NotFound
 from sent.kit.ids import uuid7
 from sent.media.types import LegStatistics, ToneStep
+from tests.scenarios.calls_world import ORGANIZATION, World, run
 
 FILE = Path("/announcements/welcome.wav")
 

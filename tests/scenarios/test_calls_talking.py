@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.scenarios.calls_world import ORGANIZATION, World, run
 
 from sent.calls.ending import EndCode, Ending
 from sent.kit.errors import Unavailable
 from sent.media.port import MediaError
 from sent.media.types import LegStatistics
+from tests.scenarios.calls_world import ORGANIZATION, World, run
 
 HOLD_HEARD = "tone 392+588"
 

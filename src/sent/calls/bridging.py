@@ -48,10 +48,8 @@ class _Conversation:
 
     async def run(self) -> Ending:
         live = self.live
-        details = self.callee.port.details
-        codecs = tuple(dict.fromkeys([c for c in (details.codec,) if c] + list(self.callee.port.codecs)))
         try:
-            live.answer_caller(codecs)
+            live.answer_caller(_best_codecs(self.callee, self.caller))
         except CallOver as over:
             live.end_leg(self.callee, over.ending)
             raise
@@ -157,3 +155,14 @@ class _Conversation:
             return None
         log.info("calls.media_lost", call=str(self.live.call.id), leg=str(leg.id), ms=ms)
         return Ending(EndCode.MEDIA_LOST, words)
+
+
+def _best_codecs(callee: Leg, caller: Leg) -> tuple[str, ...]:
+    """To answer the caller with: what the callee took, what else it can do, and then what only the caller can do,
+    for which the engine transcodes."""
+    taken = callee.port.details.codec
+    wanted = [*([taken] if taken else []), *callee.port.codecs, *caller.port.codecs]
+    best: dict[str, str] = {}
+    for name in wanted:
+        best.setdefault(name.casefold(), name)
+    return tuple(best.values())

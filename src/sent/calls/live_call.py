@@ -156,6 +156,9 @@ class LiveCall:
         if caller.move(LegMove.ANSWERED):
             caller.answered_at = self.call.now()
             caller.port.answer(codecs)
+            if caller.is_over:
+                # It could not be answered (no common codec), and the leg said so at once.
+                raise CallOver(self.caller_left())
         self.watch_media(caller)
 
     # -- media ----------------------------------------------------------------------------------------------------

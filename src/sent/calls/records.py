@@ -29,6 +29,7 @@ log = structlog.get_logger("sent.calls")
 MAX_WAITING = 4_000
 """Some 40 MB of usual calls with their ladders; above it the spill file takes over."""
 BATCH = 100
+FLUSH_SECONDS = 5.0
 LINGER_SECONDS = 0.1
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _SPILL_SHARE = 10
@@ -66,9 +67,17 @@ class RecordWriter:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def flushed(self) -> None:
-        """Wait until everything that was put so far is in the database or in the spill file."""
-        await self._idle.wait()
+    async def flushed(self, seconds: float = FLUSH_SECONDS) -> bool:
+        """Wait until everything that was put so far is in the database or in the spill file.
+
+        False when it is not after ``seconds`` (the database is gone): `close` keeps the rest.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def run(self) -> None:
         """Write until cancelled; what then waits goes to the spill file (see `close`)."""

@@ -140,7 +140,7 @@ def test_versions_that_wait_become_one_and_never_go_back(tmp_path):
                 writer.put(record(call, version))
                 await asyncio.sleep(0.1)
             store.gone = False
-            await writer.flushed()
+            assert await writer.flushed(60)
             assert [(r.id, r.version) for r in store.written] == [(call, 3)]
 
     run(scenario())
@@ -154,7 +154,7 @@ def test_a_version_put_while_an_older_one_is_being_written_is_written_after_it(t
             writer.put(record(call, 1))
             await asyncio.sleep(LINGER_SECONDS + 0.0005)
             writer.put(record(call, 2))
-            await writer.flushed()
+            assert await writer.flushed(60)
             assert [r.version for r in store.written] == [1, 2]
 
     run(scenario())
@@ -166,7 +166,7 @@ def test_batches_are_of_one_organization(tmp_path):
         async with writing(store, tmp_path) as writer:
             for n in range(250):
                 writer.put(record(organization_id=UUID(int=n % 2 + 1)))
-            await writer.flushed()
+            assert await writer.flushed(60)
             assert len(store.written) == 250
             assert len(store.batches) <= 6
 
@@ -181,7 +181,7 @@ def test_one_bad_record_is_put_aside_and_the_others_are_written(tmp_path):
         async with writing(store, tmp_path) as writer:
             for r in (record(), bad, record()):
                 writer.put(r)
-            await writer.flushed()
+            assert await writer.flushed(60)
             assert len(store.written) == 2
             assert writer.counters["refused"] == 1
         assert str(bad.id) in (tmp_path / "calls.refused.jsonl").read_text()
@@ -224,7 +224,7 @@ def test_a_full_disk_loses_records_loudly_and_nothing_else(tmp_path, monkeypatch
             assert len(writer) <= 10
             assert writer.counters["lost"] == 15 - len(writer)
             store.gone = False
-            await writer.flushed()
+            assert await writer.flushed(60)
             assert len(store.written) == 15 - writer.counters["lost"]
 
     run(scenario())
