@@ -195,7 +195,7 @@ async def test_early_media_is_acknowledged_with_prack(house: House, tmp_path: Pa
         steps.rung(),
         steps.answer("183 Session Progress", "Require: 100rel", "RSeq: 71", body=steps.sdp()),
         steps.take("PRACK"), steps.pause(0.5),
-        steps.answer("200 OK", body=steps.sdp()), steps.take("BYE"),
+        steps.answer("200 OK", body=steps.sdp(), later=True), steps.take("BYE"),
     )  # fmt: skip
     async with callee(tmp_path, house.product, house.bob, *bob_does) as bob:
         seen = await alice(

@@ -122,15 +122,8 @@ _KEEP = "".join(
     f'<ereg regexp=".*" search_in="hdr" header="{name}:" assign_to="{variable}"/>'
     for name, variable in (("Via", "via"), ("From", "from"), ("To", "to"), ("CSeq", "cseq"))
 )
-_KEPT = (
-    "Via:[$via]",
-    "From:[$from]",
-    f"To:[$to];tag={_CALLEE_TAG}",
-    "[last_Call-ID:]",
-    "CSeq:[$cseq]",
-    "[last_Record-Route:]",
-    f"Contact: <sip:sipp@{_HERE};transport=[transport]>",
-)
+_TO_THE_LAST = ("[last_Via:]", "[last_From:]", f"[last_To:];tag={_CALLEE_TAG}", "[last_CSeq:]", "[last_Record-Route:]")
+_TO_THE_KEPT = ("Via:[$via]", "From:[$from]", f"To:[$to];tag={_CALLEE_TAG}", "CSeq:[$cseq]")
 
 
 def rung() -> str:
@@ -141,10 +134,13 @@ def rung() -> str:
     )
 
 
-def answer(status: str, *headers: str, body: str = "") -> str:
-    """To the INVITE; ``status`` with its phrase. A final answer is followed by the ACK."""
+def answer(status: str, *headers: str, body: str = "", later: bool = False) -> str:
+    """To the INVITE; ``status`` with its phrase. A final answer is followed by the ACK. ``later``: another request came
+    in between; then SIPp knows only one Via of the INVITE's, which is enough without a proxy."""
     is_final = not status.startswith("1")
-    sent = _send((f"SIP/2.0 {status}", *_KEPT, *headers), body, retransmit=is_final)
+    copied = _TO_THE_KEPT if later else _TO_THE_LAST
+    contact = f"Contact: <sip:sipp@{_HERE};transport=[transport]>"
+    sent = _send((f"SIP/2.0 {status}", *copied, "[last_Call-ID:]", contact, *headers), body, retransmit=is_final)
     return sent + ('<recv request="ACK"/>\n' if is_final else "")
 
 
@@ -159,7 +155,7 @@ def take(method: str, *headers: str, body: str = "") -> str:
 
 def cancelled() -> str:
     """CANCEL comes, is answered, and the INVITE with it."""
-    return take("CANCEL") + answer("487 Request Terminated")
+    return take("CANCEL") + answer("487 Request Terminated", later=True)
 
 
 def ask(method: str, cseq: int, body: str = "", headers: Sequence[str] = ()) -> str:
