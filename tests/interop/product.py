@@ -138,8 +138,8 @@ class House:
     bob_second: Account
 
     async def records(self, count: int = 1, seconds: float = 10.0, *, number: str | None = None) -> list[CallDetail]:
-        """The ``count`` calls of this house (with ``number`` as caller, callee or dialled), oldest first, as soon as they
-        are over. More than so many are a failure."""
+        """The ``count`` calls of this house (with ``number`` as caller, callee or dialled), oldest first, as soon as
+        they are over. More than so many are a failure."""
         history = CallHistory(self.local.database)
         organization, actor = self.principal.organization_id, self.principal.actor
         async with asyncio.timeout(seconds):
@@ -158,18 +158,21 @@ class House:
 
     async def record_calls(self, *, inside: bool = False, outside: bool = False) -> None:
         settings = PbxSettings(record_internal=inside, record_outside=outside)
-        await PbxStore(self.local.database).put_settings(
-            self.principal.organization_id, self.principal.actor, settings
-        )
-
+        await PbxStore(self.local.database).put_settings(self.principal.organization_id, self.principal.actor, settings)
 
     async def add_trunk(
-        self, name: str, domain: str, *,
-        login: tuple[str, str] | None = None, sources: tuple[str, ...] = (), priority: int = 10,
-        limits: TrunkLimits | None = None, number: str = "+12025550100",
+        self,
+        name: str,
+        domain: str,
+        *,
+        login: tuple[str, str] | None = None,
+        sources: tuple[str, ...] = (),
+        priority: int = 10,
+        limits: TrunkLimits | None = None,
+        number: str = "+12025550100",
     ) -> Trunk:
-        """Registers with ``login``, else by address. Its number is the caller ID outwards and rings 101. Returns when the
-        server has heard from the carrier."""
+        """Registers with ``login``, else by address. Its number is the caller ID outwards and rings 101. Returns when
+        the server has heard from the carrier."""
         trunk = Trunk(
             id=uuid7(), organization_id=self.principal.organization_id, name=name,
             mode=TrunkMode.REGISTER if login else TrunkMode.ADDRESS, domain=domain, transport="UDP", proxy=None,
@@ -180,7 +183,9 @@ class House:
         service = TrunkService(self.local.database, self.local.vault)
         await service.add(trunk, login[1] if login else None, self.principal.actor)
         await service.add_number(trunk, number, "101", self.principal.actor)
-        await self.trunk_status(trunk, lambda seen: seen.phase == "registered" if login else seen.words.startswith("200"))
+        await self.trunk_status(
+            trunk, lambda seen: seen.phase == "registered" if login else seen.words.startswith("200")
+        )
         return trunk
 
     async def trunk_status(

@@ -40,9 +40,7 @@ async def test_a_call_with_a_password_is_connected(house: House, tmp_path: Path)
 
 
 async def test_who_shows_no_password_is_challenged_and_nothing_else(house: House, tmp_path: Path) -> None:
-    seen = await alice(
-        house, tmp_path, steps.invite("102", house.alice.user, 1, steps.sdp()), steps.final(407, "102")
-    )
+    seen = await alice(house, tmp_path, steps.invite("102", house.alice.user, 1, steps.sdp()), steps.final(407, "102"))
     challenge = header(seen.answer(407), "Proxy-Authenticate")
     assert 'qop="auth"' in challenge
     assert "algorithm=MD5" in challenge
