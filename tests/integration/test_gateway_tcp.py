@@ -7,6 +7,7 @@ import secrets
 
 from tests.scenarios.gateway_world import World
 
+from sent.identity.models import DeviceCredential
 from sent.sip.agent import Agent
 from sent.sip.authorization import Login
 from sent.sip.config import AgentConfig
@@ -67,6 +68,40 @@ class TcpPhone:
             login=Login(self.user, "secret"),
         )
         self.port.touch()
+
+
+async def test_a_flood_over_a_connection_that_is_open_already_is_refused_without_asking_who_it_is():
+    transports: list[SipTransport] = []
+    world = World(attach=lambda agent: transports.append(SipTransport(agent)) or transports[0])
+    port = await transports[0].listen_tcp("127.0.0.1", 0)
+    world.device("alice", "101")
+    asked: list[str] = []
+    find = world.credentials.find
+
+    async def counted(name: str) -> DeviceCredential | None:
+        asked.append(name)
+        return await find(name)
+
+    world.credentials.find = counted
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for n in range(300):
+        writer.write(
+            f"REGISTER sip:sent.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK{n}\r\n"
+            f"From: <sip:alice@sent.test>;tag={n}\r\nTo: <sip:alice@sent.test>\r\nCall-ID: f{n}\r\n"
+            "CSeq: 1 REGISTER\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        await writer.drain()
+    statuses = []
+    async with asyncio.timeout(5):
+        while len(statuses) < 300:
+            line = await reader.readline()
+            if line.startswith(b"SIP/2.0"):
+                statuses.append(int(line.split()[1]))
+    writer.close()
+    await writer.wait_closed()
+    await world.close()
+    assert set(statuses) == {401, 503}
+    assert len(asked) < 100
 
 
 async def test_a_phone_behind_nat_is_called_over_its_own_connection_and_gone_with_it():

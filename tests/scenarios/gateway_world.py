@@ -13,8 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from tests.unit.trunks.trunk_factory import TRUNK
-
 from sent.calls.ending import EndCode, Ending
 from sent.calls.media_events import MediaEvents
 from sent.calls.models import CallRecord
@@ -48,6 +46,7 @@ from sent.trunks.limits import TrunkUsage
 from sent.trunks.links import TrunkLinks
 from sent.trunks.models import Trunk, TrunkNumber
 from sent.trunks.routing import TrunkRouting
+from tests.unit.trunks.trunk_factory import TRUNK
 
 ORGANIZATION = UUID(int=1)
 SERVER = ("10.0.0.1", 5060)
@@ -127,9 +126,7 @@ class World:
         self.calls = CallRegistry(self.tools)
         authentication = Authentication(REALM, self.credentials, self, NonceBook(b"n" * 32), self.flood)
         trunks = Trunks(self.directory, self.links, self.usage)
-        self.server = SipServer(
-            self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls
-        )
+        self.server = SipServer(self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls)
         self.phones: list[WirePhone] = []
         self.server.start()
 

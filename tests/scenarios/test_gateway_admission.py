@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from tests.scenarios.gateway_world import SERVER, World, play
-from tests.scenarios.test_gateway_calls import two_phones, warning
-
 from sent.calls.ending import EndCode
 from sent.identity.models import DigestAlgorithm
 from sent.sip.events import Accepted, Failed, ResponseReceived
@@ -15,6 +12,8 @@ from sent.sip.headers import Headers
 from sent.sip.message import Request, Response
 from sent.sip.uri import SipUri
 from sent.testing.phone import WirePhone
+from tests.scenarios.gateway_world import SERVER, World, play
+from tests.scenarios.test_gateway_calls import two_phones, warning
 
 
 async def ask(phone: WirePhone, method: str, *headers: tuple[str, str], user: str | None = None) -> Response:
@@ -153,6 +152,34 @@ def test_registrations_are_listed_refreshed_refused_when_too_short_and_removed()
         assert (contact.expires, getattr(contact.uri, "host", None)) == (3500, "10.0.1.1")
         removed = await alice.register(expires=0)
         assert (removed.status, removed.contacts) == (200, [])
+
+    play(scenario)
+
+
+def test_a_phone_behind_an_edge_proxy_is_called_by_its_path():
+    async def scenario(world: World) -> None:
+        alice, bob = await two_phones(world)
+        own = ("From", "<sip:bob@sent.test>"), ("To", "<sip:bob@sent.test>")
+        instance = '<sip:bob@10.0.1.2>;+sip.instance="<urn:uuid:1>";reg-id=1'
+        edge = ("Path", "<sip:10.0.1.2;lr;ob>"), ("Supported", "path, outbound")
+        answer = await ask(bob, "REGISTER", *own, ("Contact", instance), *edge)
+        assert answer.status == 200
+        assert [str(path.uri) for path in answer.paths] == ["sip:10.0.1.2;lr;ob"]
+        assert "outbound" in answer.require
+        assert any('+sip.instance="<urn:uuid:1>";reg-id=1' in value for value in answer.headers.get_all("contact"))
+        await alice.call("102").wait(Accepted)
+        routes = [call.incoming.headers.get("route") for call in bob.calls if call.incoming is not None]
+        assert "<sip:10.0.1.2;lr;ob>" in routes
+
+    play(scenario)
+
+
+def test_a_number_longer_than_any_is_refused():
+    async def scenario(world: World) -> None:
+        alice, _ = await two_phones(world)
+        assert (await alice.call("9" * 200).wait(Failed)).status == 414
+        assert (await alice.call("sip:1%0d%0aX-Evil:1@sent.test").wait(Failed)).status == 404
+        assert world.records.records == {}
 
     play(scenario)
 

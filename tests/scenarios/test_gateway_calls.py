@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.scenarios.gateway_world import SERVER, World, play
 
 from sent.calls.ending import Blame, EndCode
 from sent.gateway.dtmf import DTMF_RELAY
@@ -14,6 +13,7 @@ from sent.sip.events import Accepted, Cancelled, Confirmed, Ended, Failed, Offer
 from sent.sip.header_values import NameAddr
 from sent.sip.uri import SipUri
 from sent.testing.phone import Call, PhoneScript, WirePhone, direction_of
+from tests.scenarios.gateway_world import SERVER, World, play
 
 NEVER = PhoneScript(answer_after=None)
 

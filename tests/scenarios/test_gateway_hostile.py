@@ -7,11 +7,10 @@ import gc
 import random
 import tracemalloc
 
-from tests.scenarios.gateway_world import SERVER, World, play
-from tests.scenarios.test_gateway_calls import two_phones
-
 from sent.gateway.flood import FloodLimits
 from sent.sip.events import Accepted
+from tests.scenarios.gateway_world import SERVER, World, play
+from tests.scenarios.test_gateway_calls import two_phones
 
 ATTACKER = ("203.0.113.9", 5060)
 OPEN = FloodLimits(burst=1e9)

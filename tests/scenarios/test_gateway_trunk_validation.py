@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.scenarios.gateway_world import World, play
-from tests.scenarios.test_gateway_trunks import DOMAIN, Registrar
-from tests.unit.trunks.trunk_factory import TRUNK
 
 from sent.gateway.requests import OutsideRequests
 from sent.sip.agent import Agent
@@ -15,6 +12,9 @@ from sent.sip.config import AgentConfig
 from sent.trunks.directory import Account
 from sent.trunks.models import Trunk, TrunkMode
 from sent.trunks.validation import validate
+from tests.scenarios.gateway_world import World, play
+from tests.scenarios.test_gateway_trunks import DOMAIN, Registrar
+from tests.unit.trunks.trunk_factory import TRUNK
 
 
 async def steps(world: World, trunk: Trunk = TRUNK, password: str | None = "5ecret") -> list[tuple[str, bool, str]]:
@@ -60,8 +60,10 @@ def test_a_silent_carrier_stops_at_the_answer():
         assert last == (
             "answer",
             False,
-            "UDP 192.0.2.50:5060 did not answer. "
-            "Check the transport (UDP), the port, and that no firewall is in between.",
+            (
+                "UDP 192.0.2.50:5060 did not answer. "
+                "Check the transport (UDP), the port, and that no firewall is in between."
+            ),
         )
 
     play(scenario)

@@ -6,8 +6,6 @@ import asyncio
 from uuid import UUID
 
 import pytest
-from tests.scenarios.gateway_world import SERVER, World, play
-from tests.scenarios.test_gateway_calls import ending, two_phones, warning
 
 from sent.calls.ending import EndCode
 from sent.calls.party import Direction
@@ -19,8 +17,10 @@ from sent.sip.header_values import NameAddr
 from sent.sip.uri import SipUri
 from sent.testing.phone import Call, PhoneScript, WirePhone
 from sent.trunks.health import TrunkHealth
-from sent.trunks.models import CallerIdHeader, TrunkLimits, TrunkMode
+from sent.trunks.models import CallerIdHeader, SrtpPolicy, TrunkLimits, TrunkMode
 from sent.trunks.registration import RegistrationPhase
+from tests.scenarios.gateway_world import SERVER, World, play
+from tests.scenarios.test_gateway_calls import ending, two_phones, warning
 
 DOMAIN = "sip.nordnet.example"
 OUR_NUMBER = "+493023125000"
@@ -268,6 +268,19 @@ def test_a_carrier_whose_name_does_not_resolve():
         assert failed.status == 503
         await world.settle()
         assert ending(world)[1].startswith("Carrier Nordnet cannot be found: ")
+        world.check_released()
+
+    play(scenario)
+
+
+def test_srtp_is_offered_to_a_carrier_and_left_out_when_refused():
+    async def scenario(world: World) -> None:
+        alice, carrier = await with_trunk(world, PhoneScript(reject_with=488), srtp=SrtpPolicy.OFFERED)
+        await alice.call(ELSEWHERE).wait(Failed)
+        bodies = [call.incoming.body for call in carrier.calls if call.incoming is not None]
+        assert [b"a=crypto:" in body for body in bodies] == [True, False]
+        await world.settle()
+        assert ending(world)[0] is EndCode.NO_COMMON_CODEC
         world.check_released()
 
     play(scenario)

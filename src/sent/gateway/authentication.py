@@ -93,12 +93,14 @@ class Authentication:
             self._flood.offended(flow, Offence.SCANNER, clock())
         values = [*request.headers.get_all("authorization"), *request.headers.get_all("proxy-authorization")]
         given = find_credentials(values, self._realm)
+        if given is None:
+            # Before anything is awaited, so that a burst is counted as it arrives.
+            self._flood.offended(flow, Offence.UNAUTHENTICATED, clock())
         claimed = given.username if given is not None else _user_of(request.from_.uri)
         device = await self._credentials.find(claimed) if claimed else None
         algorithm = device.algorithm if device is not None else DigestAlgorithm.MD5
         now = clock()
         if given is None:
-            self._flood.offended(flow, Offence.UNAUTHENTICATED, now)
             return self._challenge(request, algorithm, now)
         secret = device.ha1.get(algorithm, _NO_SECRET) if device is not None else _NO_SECRET
         proven = verify(given, method=request.method, ha1_hex=secret, algorithm=algorithm.value, body=request.body)

@@ -54,6 +54,7 @@ log = structlog.get_logger("sent.gateway")
 MAX_PENDING = 2_000
 """Requests that are being authenticated or placed at once; more get 503."""
 RETRY_AFTER_S = 10
+MAX_DIALED = 128
 
 
 class Runner(Protocol):
@@ -122,9 +123,10 @@ class SipServer:
     def on_event(self, event: Event) -> None:
         match event:
             case InviteReceived():
-                self._take(lambda: self.on_invite(event), lambda: self._refuse_busy(event))
+                self._take(event.flow, lambda: self.on_invite(event), lambda: self._refuse_busy(event))
             case RequestReceived():
-                self._take(lambda: self.on_request(event), lambda: self._respond(event, 503, headers=_RETRY_AFTER))
+                refuse = lambda: self._respond(event, 503, headers=_RETRY_AFTER)  # noqa: E731 (as the case above)
+                self._take(event.flow, lambda: self.on_request(event), refuse)
             case ResponseReceived() | RequestFailed():
                 self._requests.handle(event)
             case TargetsNeeded():
@@ -161,6 +163,10 @@ class SipServer:
         except SentError as error:
             log.warning("gateway.not_authenticated", code=error.code)
             self._refuse_busy(invite)
+            return
+        except Exception:
+            log.exception("gateway.invite_failed")
+            self._reject(invite, 500, "An internal error kept the call from being placed.")
             return
         match who:
             case Challenged(status=status, header=header):
@@ -254,14 +260,23 @@ class SipServer:
         self._line.port.agent.respond(received.tx, status, self._line.clock(), reason=reason, headers=headers)
         self._line.port.touch()
 
-    def _take(self, work: Callable[[], Coroutine[None, None, None]], too_many: Callable[[], None]) -> None:
-        """Do ``work`` beside the event loop's other business; most of it never waits."""
+    def _take(self, flow: Flow, work: Callable[[], Coroutine[None, None, None]], refuse: Callable[[], None]) -> None:
+        """Do ``work`` beside the event loop's other business; most of it never waits. ``refuse``: there is too much."""
         if len(self._tasks) >= MAX_PENDING:
-            too_many()
+            refuse()
             return
-        task = asyncio.get_running_loop().create_task(work())
+        task = asyncio.get_running_loop().create_task(self._work(flow, work, refuse))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+
+    async def _work(
+        self, flow: Flow, work: Callable[[], Coroutine[None, None, None]], refuse: Callable[[], None]
+    ) -> None:
+        # Datagrams of a banned sender were dropped; what comes over a connection that was open before the ban was not.
+        if not flow.reliable or self._flood.admit(flow, self._line.clock()):
+            await work()
+        else:
+            refuse()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -275,8 +290,11 @@ _RETRY_AFTER = (("Retry-After", str(RETRY_AFTER_S)),)
 def _dialed(request: Request) -> str:
     """What was dialled: the user part of the Request-URI. Raises `RemoteProtocolError` when there is none."""
     uri = request.uri
+    dialed = uri.digits if isinstance(uri, TelUri) else ""
     if isinstance(uri, SipUri) and uri.user:
-        return uri.user.partition(";")[0]
-    if isinstance(uri, TelUri):
-        return uri.digits
+        dialed = uri.user.partition(";")[0]
+    if len(dialed) > MAX_DIALED:
+        raise RemoteProtocolError("the Request-URI is longer than any number", status=414)
+    if dialed and dialed.isprintable():
+        return dialed
     raise RemoteProtocolError("the Request-URI names nobody", status=404)

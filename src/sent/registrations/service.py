@@ -98,17 +98,18 @@ class Registrations:
             except TimeoutError:
                 pass
             self.sweep()
-            await self.flush()
+            while await self.flush():
+                pass
 
     def sweep(self) -> None:
         """Report what ran out since the last time."""
         self._changed(self._bindings.expire(self._clock()))
 
-    async def flush(self) -> None:
-        """Write what changed. On failure it stays marked, and the next call tries again."""
+    async def flush(self) -> bool:
+        """Write a batch of what changed. True: there is more. On failure it stays marked, for the next time."""
         if self._store is None or not self._dirty:
             self._dirty.clear()
-            return
+            return False
         batch = dict(list(self._dirty.items())[:_DEVICES_PER_WRITE])
         organizations: dict[UUID, dict[UUID, list[BindingRow]]] = defaultdict(dict)
         now, offset = self._clock(), self._wall().timestamp() - self._clock()
@@ -121,7 +122,9 @@ class Registrations:
                 await self._store.replace(organization_id, devices)
             except SentError as error:
                 log.warning("registrations.not_written", code=error.code, devices=len(devices))
-                self._dirty.update({d: batch[d] for d in devices if d not in self._dirty})
+                self._dirty.update({d: batch[d] for d in batch if d not in self._dirty})
+                return False
+        return bool(self._dirty)
 
     def _changed(self, changes: Iterable[RegistrationChanged]) -> None:
         for change in changes:
