@@ -128,7 +128,7 @@ class World:
         authentication = Authentication(REALM, self.credentials, self, NonceBook(b"n" * 32), self.flood)
         trunks = Trunks(self.directory, self.links, self.usage)
         self.server = SipServer(
-            self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls, self.ladder
+            self.line, authentication, self.flood, self.registrations, requests, trunks, self.calls
         )
         self.phones: list[WirePhone] = []
         self.server.start()

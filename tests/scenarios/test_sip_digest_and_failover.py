@@ -12,6 +12,7 @@ from sent.sip.digest import Challenge, find_credentials, ha1, verify
 from sent.sip.errors import LocalProtocolError
 from sent.sip.events import Accepted, Ended, Event, Failed, InviteReceived, RequestReceived
 from sent.sip.message import Request
+from sent.sip.uri import SipUri
 from sent.testing.clock import run_virtual
 from sent.testing.phone import WirePhone
 from sent.testing.wire import Wire
@@ -178,6 +179,27 @@ def test_503_goes_to_the_next_target_with_a_fresh_branch() -> None:
     assert first.top_via.branch != second.top_via.branch
     assert (first.call_id, first.cseq, first.body) == (second.call_id, second.cseq, second.body)
     assert phone.agent.counters["failovers"] == 1
+
+
+def test_a_target_that_failed_is_resolved_last_for_a_minute() -> None:
+    async def main() -> None:
+        wire = Wire(seed=1)
+        wire.name("carrier.test", ("10.0.1.0", 5060), ("10.0.1.1", 5060))
+        stubs = [
+            Stub(wire, f"10.0.1.{number}", handler) for number, handler in enumerate([Answering(503), Answering(200)])
+        ]
+        phone = WirePhone(wire, "alice", "10.0.0.1")
+        uri = SipUri("sip", "carrier.test", "100")
+        before = await phone.port.resolve(uri)
+        made = phone.call(uri, targets=[target.remote for target in before])
+        await made.wait(Accepted)
+        assert await phone.port.resolve(uri) == before[::-1]
+        await asyncio.sleep(61)
+        assert await phone.port.resolve(uri) == before
+        made.hang_up()
+        await _settle(phone, stubs)
+
+    run_virtual(main())
 
 
 def test_503_on_a_bad_network() -> None:

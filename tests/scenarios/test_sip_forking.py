@@ -26,6 +26,7 @@ class ForkingProxy:
         self.answers: list[tuple[float, int, str]] = []
         self._loop = asyncio.get_running_loop()
         self._seen = False
+        self.reliable = False
 
     def plan(self, *answers: tuple[float, int, str]) -> None:
         """(seconds after the INVITE, status, which phone)."""
@@ -44,6 +45,9 @@ class ForkingProxy:
         response = request.reply(status, None, f"tag-{host}")
         response.headers.add("Contact", f"<sip:bob@{host}>")
         response.headers.add("Content-Type", "application/sdp")
+        if self.reliable and status < 200:
+            response.headers.add("Require", "100rel")
+            response.headers.add("RSeq", "17")
         response.body = SDP.format(host=host).encode()
         for again in range(6 if status == 200 else 3):  # a UAS repeats its 2xx; a lossy wire may eat a 180
             self._loop.call_later(0.5 * again, self.proxy.send, response.to_bytes(), ALICE)
@@ -122,6 +126,30 @@ def test_a_cancelled_call_that_two_phones_answer_hangs_up_on_both() -> None:
         for phone in proxy.phones.values():
             assert {line.split()[0] for line in phone.start_lines} == {"ACK", "BYE"}
         assert call.saw(Accepted) == []
+        assert_empty(alice.agent)
+        await alice.close()
+
+    run_virtual(main())
+
+
+def test_each_branch_negotiates_for_itself() -> None:
+    """One phone answers the offer in a reliable 183, the other one wins: its answer counts."""
+
+    async def main() -> None:
+        wire = Wire(seed=1)
+        proxy = ForkingProxy(wire)
+        proxy.reliable = True
+        proxy.plan((0.1, 183, "10.0.0.11"), (1.0, 200, "10.0.0.12"))
+        alice = WirePhone(wire, "alice", ALICE[0], server=("10.0.0.9", 5060))
+        call = alice.call("bob")
+        await call.wait(Progress)
+        assert call.session.remote_sdp == SDP.format(host="10.0.0.11").encode()
+        accepted = await call.wait(Accepted)
+        assert call.session.remote_sdp == accepted.sdp == SDP.format(host="10.0.0.12").encode()
+        assert len(call.saw(Progress)) == 1, "a reliable response is taken once"
+        assert "PRACK" in {line.split()[0] for line in proxy.phones["10.0.0.11"].start_lines}
+        call.hang_up()
+        await asyncio.sleep(70)
         assert_empty(alice.agent)
         await alice.close()
 

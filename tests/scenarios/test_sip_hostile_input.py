@@ -10,7 +10,7 @@ from tests.scenarios.sip_stub import Raw, Stub
 from tests.scenarios.sip_support import assert_empty
 
 from sent.sip.config import AgentConfig
-from sent.sip.events import InviteReceived
+from sent.sip.events import InviteReceived, RequestReceived
 from sent.sip.message import Response
 from sent.sip.parser import parse_datagram
 from sent.testing.clock import run_virtual
@@ -18,6 +18,12 @@ from sent.testing.wire import Wire
 
 US = ("10.0.0.9", 5060)
 SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nt=0 0\r\n"
+
+
+STRAY_ANSWER = (
+    b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKnone\r\nFrom: <sip:a@b>;tag=1\r\n"
+    b"To: <sip:a@b>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+)
 
 
 def request(
@@ -129,8 +135,7 @@ def test_the_right_refusal(datagram: bytes, status: int, header: tuple[str, str]
         request("ACK").replace(b"CSeq: 1 ACK", b"CSeq: what"),
         request(via="X-No: via"),
         request(via="Via: nonsense"),
-        b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKnone\r\nFrom: <sip:a@b>;tag=1\r\n"
-        b"To: <sip:a@b>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n",
+        STRAY_ANSWER,
     ],
 )
 def test_silence(datagram: bytes) -> None:
@@ -200,6 +205,54 @@ def test_answers_go_where_the_request_came_from() -> None:
         assert answer.top_via.rport == 5060
         await asyncio.sleep(40)
         assert_empty(stub.agent)
+        await stub.port.close()
+
+    run_virtual(main())
+
+
+def test_a_flood_of_requests_that_are_challenged_fills_no_table() -> None:
+    async def main() -> None:
+        wire = Wire(seed=1)
+
+        def challenge(stub: Stub, event: object) -> None:
+            if isinstance(event, InviteReceived):
+                event.session.reject(401, stub.now(), headers=(("WWW-Authenticate", "Digest x"),), stateless=True)
+            elif isinstance(event, RequestReceived):
+                stub.agent.respond(event.tx, 401, stub.now(), stateless=True)
+
+        stub = Stub(wire, US[0], challenge)
+        peer = Raw(wire, "10.0.0.1")
+        for number in range(500):
+            peer.send(request("REGISTER", branch=f"z9hG4bKr{number}"), US)
+            peer.send(request("INVITE", branch=f"z9hG4bKi{number}"), US)
+        await asyncio.sleep(0.1)
+        assert_empty(stub.agent)
+        assert peer.start_lines == ["SIP/2.0 401 Unauthorized"] * 1000
+        await stub.port.close()
+
+    run_virtual(main())
+
+
+def test_an_escaped_line_end_in_the_callee_becomes_no_header() -> None:
+    answers, stub = ask(request(uri="sip:%0d%0aX-Evil:%201@example.test"))
+    assert len(stub.invites) == 1
+    assert [answer.status for answer in answers] == [100]
+
+    async def main() -> None:
+        wire = Wire(seed=1)
+
+        def ring(stub: Stub, event: object) -> None:
+            if isinstance(event, InviteReceived):
+                event.session.progress(180, stub.now())
+                event.session.reject(486, stub.now())
+
+        stub = Stub(wire, US[0], ring)
+        peer = Raw(wire, "10.0.0.1")
+        peer.send(request(uri="sip:%0d%0aX-Evil:%201@example.test"), US)
+        await asyncio.sleep(0.1)
+        ringing = parse_datagram(peer.heard[0])
+        assert not ringing.headers.has("X-Evil")
+        assert "%0D%0A" in (ringing.headers.get("Contact") or "")
         await stub.port.close()
 
     run_virtual(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from tests.scenarios.sip_support import BOB_URI, CLEAN, Pair, both_networks, play
 
 from sent.sip.events import (
@@ -216,3 +217,33 @@ def test_a_reinvite_that_nobody_answers_ends_the_call() -> None:
         assert (await bob.wait(Ended)).by_remote
 
     play(scenario, CLEAN, 1)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_an_offer_that_the_application_forgets_is_refused_in_time(method: str) -> None:
+    async def scenario(pair: Pair) -> None:
+        call, bob = await connected(pair)
+        bob.handle = bob.events.append  # type: ignore[method-assign]  # an application that does nothing
+        call.hold() if method == "INVITE" else call.update("sendonly")
+        assert (await call.wait(OfferRefused)).status == 504
+        assert not bob.session.answer_offer(b"too late", pair.bob.now())
+        assert call.last is bob.last is None
+        call.hang_up()
+
+    play(scenario, CLEAN, 1)
+
+
+def test_an_answer_that_changed_after_the_reliable_one_is_offered_after_the_ack() -> None:
+    async def scenario(pair: Pair) -> None:
+        call = pair.alice.call(BOB_URI)
+        bob = await pair.bob.wait_for_call()
+        await call.wait(Progress)
+        changed = b"v=0\r\no=- 1 9 IN IP4 10.0.0.3\r\ns=-\r\nt=0 0\r\n"
+        bob.session.answer(pair.bob.now(), changed)
+        pair.bob.port.touch()
+        assert (await call.wait(Offered)).sdp == changed
+        await bob.wait(OfferAnswered)
+        assert call.session.remote_sdp == bob.session.local_sdp == changed
+        call.hang_up()
+
+    play(scenario, CLEAN, 1, script=PhoneScript(reliable=True, answer_after=None))

@@ -13,6 +13,8 @@ pub mod g711;
 pub mod ids;
 pub mod jitter;
 pub mod latch;
+pub mod ogg;
+pub mod payload;
 pub mod playback;
 pub mod plc;
 pub mod random;

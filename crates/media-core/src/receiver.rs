@@ -93,6 +93,13 @@ impl Receiver {
         let reception = self
             .reception
             .get_or_insert_with(|| Reception::new(header.ssrc));
+        // Some gateways send events as a source of their own beside the audio; that is no new source of audio.
+        if is_event && reception.ssrc() != header.ssrc {
+            return Kind::Event(
+                self.dtmf
+                    .receive(header.timestamp, payload, self.clock_rate, now),
+            );
+        }
         if reception.ssrc() != header.ssrc {
             reception.restart(header.ssrc);
             self.jitter.reset(self.clock_rate);

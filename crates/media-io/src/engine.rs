@@ -194,10 +194,7 @@ impl Engine {
     /// `NoSuchLeg`, `NoAnswer`.
     pub fn stream_touched(&self, leg: LegId) -> Result<(), Error> {
         let thread = self.thread_of(leg)?;
-        Ok(thread.cast(|worker| {
-            let now = worker.clock.now();
-            worker.exchange.handle_timer(now, &mut worker.outbox);
-        })?)
+        Ok(thread.cast(move |worker| worker.exchange.stream_touched(leg, &mut worker.outbox))?)
     }
 
     /// # Errors

@@ -15,6 +15,8 @@ pub enum Error {
         first: u16,
         last: u16,
     },
+    /// The process may open no more sockets.
+    NoSockets(String),
     /// The address cannot be bound.
     BadAddress(String),
     NoSuchLeg(LegId),
@@ -32,7 +34,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NoPorts { .. } => "media.no_ports",
+            Self::NoPorts { .. } | Self::NoSockets(_) => "media.no_ports",
             Self::BadAddress(_) | Self::BadSettings(_) => "media.bad_settings",
             Self::NoSuchLeg(_) => "media.no_such_leg",
             Self::BadFile { .. } => "media.bad_file",
@@ -47,6 +49,10 @@ impl fmt::Display for Error {
             Self::NoPorts { first, last } => {
                 write!(f, "All UDP ports from {first} to {last} are in use; widen the media port range.")
             }
+            Self::NoSockets(why) => write!(
+                f,
+                "No more media sockets can be opened: {why}; raise the limit of open files (LimitNOFILE, ulimit -n)."
+            ),
             Self::BadAddress(why) => write!(f, "The media address cannot be used: {why}."),
             Self::NoSuchLeg(leg) => write!(f, "There is no media leg {}; it may have been closed.", leg.0),
             Self::BadSettings(why) => f.write_str(why),
@@ -64,6 +70,7 @@ impl From<PortError> for Error {
     fn from(error: PortError) -> Self {
         match error {
             PortError::NoPorts { first, last } => Self::NoPorts { first, last },
+            PortError::Sockets(error) => Self::NoSockets(crate::spool_writer::words(&error)),
             PortError::Address(error) => Self::BadAddress(crate::spool_writer::words(&error)),
         }
     }

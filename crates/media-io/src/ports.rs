@@ -9,6 +9,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Half a second of 50 packets/s with the kernel's bookkeeping; a media thread is never away for so long.
 const RECEIVE_BUFFER: usize = 64 * 1024;
 
+/// `EMFILE` and `ENFILE`.
+const OUT_OF_FILES: [i32; 2] = [
+    rustix::io::Errno::MFILE.raw_os_error(),
+    rustix::io::Errno::NFILE.raw_os_error(),
+];
+
 /// Both sockets of one RTP leg, bound and non-blocking.
 #[derive(Debug)]
 pub struct SocketPair {
@@ -22,6 +28,8 @@ pub struct SocketPair {
 pub enum PortError {
     /// Every pair of the range is taken, on this address.
     NoPorts { first: u16, last: u16 },
+    /// The process, or the machine, may open no more files.
+    Sockets(io::Error),
     /// The address cannot be bound at all (not ours, no permission).
     Address(io::Error),
 }
@@ -57,6 +65,9 @@ impl PortRange {
             match bind_pair(address, port) {
                 Ok(pair) => return Ok(pair),
                 Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+                Err(error) if OUT_OF_FILES.contains(&error.raw_os_error().unwrap_or(0)) => {
+                    return Err(PortError::Sockets(error));
+                }
                 Err(error) => return Err(PortError::Address(error)),
             }
         }

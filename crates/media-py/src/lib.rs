@@ -16,5 +16,5 @@ mod _engine {
     #[pymodule_export]
     use crate::error::EngineError;
     #[pymodule_export]
-    use crate::spool::SpoolReader;
+    use crate::spool::{render_ogg, SpoolReader};
 }

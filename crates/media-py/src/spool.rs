@@ -26,9 +26,7 @@ pub struct SpoolReader {
 impl SpoolReader {
     #[new]
     fn new(py: Python<'_>, path: PathBuf, key: &[u8], sample_rate: u32) -> PyResult<Self> {
-        let key: [u8; 32] = key
-            .try_into()
-            .map_err(|_| bad_settings("A recording's key has 32 octets."))?;
+        let key = key_of(key)?;
         if ![8_000, 16_000, 24_000, 48_000].contains(&sample_rate) {
             return Err(bad_settings(
                 "A recording is read at 8000, 16000, 24000 or 48000 Hz.",
@@ -75,4 +73,18 @@ impl SpoolReader {
             )
         });
     }
+}
+
+/// A recording as stereo Ogg Opus; `out` is written whole or not at all.
+#[pyfunction]
+#[pyo3(signature = (path, key, out, /))]
+pub fn render_ogg(py: Python<'_>, path: PathBuf, key: &[u8], out: PathBuf) -> PyResult<()> {
+    let key = key_of(key)?;
+    py.detach(|| media_io::render_ogg(&path, &key, &out))
+        .map_err(|error| raise(&error))
+}
+
+fn key_of(key: &[u8]) -> PyResult<[u8; 32]> {
+    key.try_into()
+        .map_err(|_| bad_settings("A recording's key has 32 octets."))
 }

@@ -141,7 +141,7 @@ async def _watch(local: Local, trunk: Trunk) -> int:
                 return 0
             if status.phase == "retrying":
                 print(
-                    "SENT keeps trying. If the words above point to a typing error: sent trunk remove, and add it again."
+                    "SENT keeps trying. Is it a typing error? Then: sent trunk remove, and add it again."
                 )
                 return 1
         await asyncio.sleep(0.5)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from sent.calls.models import LadderMessage
 from sent.sip.config import Trace
 from sent.sip.host import format_host
-from sent.sip.message import Request
+from sent.sip.message import Request, Response
 
 MAX_CALLS = 5_000
 MAX_ON_PROBATION = 200
@@ -32,8 +32,8 @@ class _Ladder:
 class LadderTap:
     """Messages by SIP Call-ID; a `calls.tools.LadderPort`. Give `trace` to `AgentConfig.trace`.
 
-    A Call-ID is kept from its first INVITE. One that comes in is on probation until `open` says that it is a call,
-    among few others, so that a flood of INVITEs neither costs memory nor pushes out a real call's ladder.
+    A Call-ID is kept from its first INVITE. One that comes in is on probation, among few others, until we say that it
+    rings or is answered: so a flood of INVITEs neither costs memory nor pushes out a real call's ladder.
     """
 
     def __init__(
@@ -64,20 +64,21 @@ class LadderTap:
         if len(ladder.messages) >= self._max_messages:
             ladder.left_out += 1
             return
+        if isinstance(message, Response) and trace.direction == "out" and 100 < message.status < 300:
+            self._keep(call_id)
         host, port = trace.peer.remote
         text = redacted(message.to_bytes()[:MAX_OCTETS].decode("utf-8", "replace"))
         remote = f"{trace.peer.transport} {format_host(host)}:{port}"
         ladder.messages.append(LadderMessage(self._wall(), call_id, trace.direction == "out", remote, text))
 
-    def open(self, call_id: str) -> None:
-        """An INVITE that came in has become a call."""
+    def _keep(self, call_id: str) -> None:
         ladder = self._probation.pop(call_id, None)
         if ladder is not None:
             _put(self._ladders, call_id, ladder, self._max_calls)
 
     def take(self, signalling_id: str) -> tuple[list[LadderMessage], int]:
         """The messages of a Call-ID and how many more there were; forgets them."""
-        ladder = self._ladders.pop(signalling_id, None)
+        ladder = self._ladders.pop(signalling_id, None) or self._probation.pop(signalling_id, None)
         return (ladder.messages, ladder.left_out) if ladder else ([], 0)
 
     def __len__(self) -> int:

@@ -24,7 +24,6 @@ from sent.gateway.authentication import Authentication, Caller, Challenged, Deni
 from sent.gateway.endings import Side
 from sent.gateway.flood import FloodGuard, Offence
 from sent.gateway.inbound import called_numbers, calling_party
-from sent.gateway.ladder_tap import LadderTap
 from sent.gateway.registrar import register
 from sent.gateway.requests import OutsideRequests
 from sent.gateway.sip_leg import Line, SipLeg
@@ -90,7 +89,6 @@ class SipServer:
         requests: OutsideRequests,
         trunks: Trunks,
         runner: Runner,
-        ladder: LadderTap,
     ) -> None:
         self._line = line
         self._authentication = authentication
@@ -99,7 +97,6 @@ class SipServer:
         self._requests = requests
         self._trunks = trunks
         self._runner = runner
-        self._ladder = ladder
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -177,14 +174,12 @@ class SipServer:
     def _on_phone(self, invite: InviteReceived, caller: Caller, dialed: str) -> None:
         party = Party(PartyKind.USER, caller.number, caller.name, caller.user_id, caller.device_id)
         invite.session.symmetric = True
-        self._ladder.open(invite.session.call_id)
         leg = IncomingSipLeg(self._line, invite, party, Side(caller.name or caller.number), Encryption.OPTIONAL)
         self._runner.start(CallRequest(caller.organization_id, party, dialed, leg))
 
     def _on_carrier(self, invite: InviteReceived, inbound: Inbound, dialed: str) -> None:
         trunk = inbound.trunk
         party = calling_party(invite.request, trunk)
-        self._ladder.open(invite.session.call_id)
         encryption = Encryption.NEVER if trunk.srtp is SrtpPolicy.OFF else Encryption.OPTIONAL
         leg = IncomingSipLeg(self._line, invite, party, Side(party.name or party.number), encryption)
         full = self._trunks.usage.start(trunk, leg.leg_id, self._line.clock())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TypedDict, final
 
-__all__ = ["Engine", "EngineError", "Health", "SpoolReader", "Statistics"]
+__all__ = ["Engine", "EngineError", "Health", "SpoolReader", "Statistics", "render_ogg"]
 
 _Codec = tuple[int, str, int, int, str]
 _Address = tuple[str, int]
@@ -121,3 +121,6 @@ class SpoolReader:
     def info(self) -> tuple[bytes, int, bool, int]: ...
     def read(self, max_frames: int, /) -> bytes: ...
     def close(self) -> None: ...
+
+def render_ogg(path: str | PathLike[str], key: bytes, out: str | PathLike[str], /) -> None:
+    """A recording as stereo Ogg Opus; ``out`` is written whole or not at all."""

@@ -211,6 +211,14 @@ def open_spool(file: Path, key: bytes, sample_rate: int) -> SpoolReader:
     return RustSpoolReader(file, key, sample_rate)
 
 
+def render_ogg(file: Path, key: bytes, out: Path) -> None:
+    """Write a recording to ``out`` as stereo Ogg Opus, whole or not at all. Off the event loop, like `open_spool`.
+
+    Raises ``media.bad_file`` for a recording that cannot be read, or an ``out`` that cannot be written.
+    """
+    _call(_engine.render_ogg, file, key, out)
+
+
 def _codec(codec: Codec) -> tuple[int, str, int, int, str]:
     return codec.payload_type, codec.name, codec.clock_rate, codec.channels, codec.fmtp
 

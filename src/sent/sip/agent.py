@@ -27,8 +27,9 @@ from sent.sip.events import Event, RequestFailed, RequestId, ResponseReceived, T
 from sent.sip.flow import Flow, Send, Target
 from sent.sip.header_values import NameAddr
 from sent.sip.headers import Headers
-from sent.sip.intake import Intake, complete_via, format_host
+from sent.sip.intake import Intake, complete_via
 from sent.sip.message import Message, Request, Response, reply_to
+from sent.sip.params import NO_PARAMS, Params
 from sent.sip.parser import is_keep_alive, parse_datagram, validate
 from sent.sip.router import Router, target_of
 from sent.sip.session import Session
@@ -40,7 +41,7 @@ from sent.sip.timers import Timers
 from sent.sip.transaction.client import FailureCause
 from sent.sip.transaction.layer import Transactions, response_target
 from sent.sip.transaction.server import ServerTransaction
-from sent.sip.uri import Uri
+from sent.sip.uri import SipUri, Uri
 
 DIALOG_METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE")
 EXTENSIONS = ("100rel", "timer")
@@ -106,6 +107,11 @@ class Agent:
         flows, self._to_close = self._to_close, []
         return flows
 
+    def failed_targets(self) -> list[Target]:
+        """Those that answered 503 or not at all since the last call: to be tried last for a while (RFC 3263 §4.3)."""
+        failed, self.layer.failed = self.layer.failed, []
+        return failed
+
     def next_timer(self) -> float | None:
         return self.timers.next_at()
 
@@ -130,12 +136,18 @@ class Agent:
         reason: str | None = None,
         headers: HeaderList = (),
         body: bytes = b"",
+        stateless: bool = False,
     ) -> bool:
-        """Answer `RequestReceived`. False when it is too late: its sender has given up."""
+        """Answer `RequestReceived`. False when it is too late: its sender has given up.
+
+        ``stateless`` forgets the request at once, as is right for challenges (a flood then fills no table).
+        """
         transaction = self.layer.servers.get(tx)
         if transaction is None or transaction.final_sent:
             return False
         self.reply(transaction, status, now, reason=reason, headers=headers, body=body)
+        if stateless and status >= 300:
+            transaction.forget(now)
         return True
 
     def request(self, request: Request, targets: Sequence[Target], now: float, login: Login | None = None) -> RequestId:
@@ -269,9 +281,8 @@ class Agent:
 
     def contact_for(self, place: Flow | Target, user: str | None) -> str:
         host, port = self.config.advertise(place)
-        who = f"{user}@" if user else ""
-        transport = "" if place.transport == "UDP" else f";transport={place.transport.lower()}"
-        return f"<sip:{who}{format_host(host)}:{port}{transport}>"
+        params = NO_PARAMS if place.transport == "UDP" else Params((("transport", place.transport.lower()),))
+        return f"<{SipUri('sip', host, user, None, port, params)}>"
 
     # ---- receiving
 
@@ -312,8 +323,7 @@ class Agent:
             return
         headers = error.headers
         try:
-            complete_via(headers, flow)
-            target = response_target(headers, flow)
+            target = response_target(complete_via(headers, flow), flow)
         except RemoteProtocolError:
             return
         self.reply_statelessly(reply_to(headers, error.status, error.reason, self.new_token()), target, now)

@@ -19,6 +19,10 @@ from sent.sip.transaction.client import ClientTransaction, FailureCause
 from sent.sip.transaction.layer import Transactions
 
 
+MAX_FAILED = 1_000
+"""Failed targets that wait for a shell to ask for them."""
+
+
 class RequestUser(Protocol):
     def on_provisional(self, response: Response, now: float) -> None: ...
 
@@ -98,14 +102,21 @@ class ClientRequest:
         if not self.give_up:
             if status in {401, 407} and self._answer_challenge(response, now):
                 return
-            if status == 503 and self._next_target(now):
-                return
+            if status == 503:
+                self._mark_failed()
+                if self._next_target(now):
+                    return
         self._user.on_final(response, now)
 
     def on_failure(self, cause: FailureCause, now: float) -> None:
         self._layer.counters[f"requests_{cause}"] += 1
+        self._mark_failed()
         if self.give_up or not self._next_target(now):
             self._user.on_request_failed(cause, now)
+
+    def _mark_failed(self) -> None:
+        if self.current is not None and len(self._layer.failed) < MAX_FAILED:
+            self._layer.failed.append(self.current.target)
 
     def _next_target(self, now: float) -> bool:
         if not self._targets:

@@ -48,7 +48,7 @@ class AgentConfig:
     ring_limit: float = 300.0
     """A call that is neither answered nor refused in this time ends, in both directions."""
     max_sessions: int = 10_000
-    max_transactions: int = 50_000
+    max_transactions: int = 100_000
     max_targets: int = 10
     retry_after: int = 10
     accept_types: frozenset[str] = field(default_factory=lambda: frozenset({"application/sdp"}))

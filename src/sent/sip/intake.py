@@ -9,7 +9,7 @@ from sent.sip.dialog import Dialog
 from sent.sip.errors import RemoteProtocolError
 from sent.sip.events import InviteReceived, RequestReceived
 from sent.sip.flow import Flow
-from sent.sip.header_values import parse_via
+from sent.sip.header_values import Via, parse_via
 from sent.sip.headers import Headers
 from sent.sip.message import Request
 from sent.sip.refusal import Abilities, refuse
@@ -28,11 +28,7 @@ _WITH_OFFER = frozenset({"INVITE", "UPDATE", "PRACK"})
 _SDP_TYPES = (SDP, "multipart/mixed")
 
 
-def format_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def complete_via(headers: Headers, flow: Flow) -> None:
+def complete_via(headers: Headers, flow: Flow) -> Via:
     """Write into the top Via where the request came from: RFC 3261 §18.2.1, RFC 3581 §4.
 
     Raises `RemoteProtocolError` where it cannot be read.
@@ -47,10 +43,12 @@ def complete_via(headers: Headers, flow: Flow) -> None:
     if top.wants_rport:
         params = params.with_("rport", str(flow.remote[1]))
     if params is top.params:
-        return
-    headers.set("Via", str(type(top)(top.transport, top.host, top.port, params)))
+        return top
+    completed = Via(top.transport, top.host, top.port, params)
+    headers.set("Via", str(completed))
     for via in vias[1:]:
         headers.add("Via", via)
+    return completed
 
 
 class Intake:
@@ -81,7 +79,7 @@ class Intake:
         agent.counters["overload"] += 1
         response = request.reply(503, None, agent.new_token())
         response.headers.add("Retry-After", str(agent.config.retry_after))
-        agent.reply_statelessly(response, response_target(request.headers, flow), now)
+        agent.reply_statelessly(response, response_target(request.top_via, flow), now)
 
     def on_ack(self, ack: Request, flow: Flow, now: float) -> None:
         known = self._agent.dialogs.get((ack.call_id, ack.to.tag or "", ack.from_.tag or ""))

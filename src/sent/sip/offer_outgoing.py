@@ -109,13 +109,8 @@ class OutgoingOffer:
         self._done = self._answer_pending = True
         sdp = sdp_of(response)
         session.remote_sdp = sdp
-        session.incoming_offer = _LateOffer(self)
+        session.expect_answer(_LateOffer(self), now)
         session.emit(Offered(session, sdp, "INVITE"))
-        self._limit = session.agent.timers.arm(now + session.agent.config.give_up, self._late_answer)
-
-    def _late_answer(self, now: float) -> None:
-        if self._answer_pending and not self.session.ended:
-            self.session.hang_up("ack_timeout", now)
 
     def acknowledge(self, sdp: bytes | None, now: float) -> None:
         session = self.session
@@ -127,7 +122,6 @@ class OutgoingOffer:
 
     def answered(self, sdp: bytes | None, now: float) -> None:
         """The application's answer to a late offer."""
-        self.session.agent.timers.cancel(self._limit)
         if sdp is not None:
             self.session.local_sdp = sdp
         self.acknowledge(sdp, now)

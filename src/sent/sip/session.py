@@ -98,9 +98,14 @@ class Session:
         """Send the 200, with our answer, or with our offer when the INVITE had none."""
         return self._incoming_invite().answer(now, sdp, headers)
 
-    def reject(self, status: int, now: float, *, reason: str | None = None, headers: Headers = ()) -> bool:
-        """Refuse an incoming call with a 300-699. `Ended` with cause ``rejected`` follows."""
-        return self._incoming_invite().reject(status, now, reason, headers, "rejected")
+    def reject(
+        self, status: int, now: float, *, reason: str | None = None, headers: Headers = (), stateless: bool = False
+    ) -> bool:
+        """Refuse an incoming call with a 300-699. `Ended` with cause ``rejected`` follows.
+
+        ``stateless`` forgets the INVITE at once, as is right for challenges (a flood then fills no table).
+        """
+        return self._incoming_invite().reject(status, now, reason, headers, "rejected", stateless=stateless)
 
     def cancel(self, now: float, *, reason: Reason | None = None) -> bool:
         """Give up an outgoing call. `Failed` with cause ``cancelled`` follows at once; should the callee answer in the
@@ -187,6 +192,18 @@ class Session:
         self.incoming_offer = None
         self.emit(event)
         self.release(0)
+
+    def expect_answer(self, offer: IncomingOffer, now: float) -> None:
+        """The application is about to hear of ``offer``; refused when it says nothing before the peer gives up."""
+        self.incoming_offer = offer
+        config = self.agent.config
+
+        def too_late(later: float) -> None:
+            if self.incoming_offer is offer:
+                self.agent.counters["offers_unanswered"] += 1
+                self.refuse_offer(504, later)
+
+        self.agent.timers.arm(now + config.give_up - config.t1, too_late)
 
     def hold(self) -> None:
         """Keep the dialog known (a late BYE gets its 200) until `release`."""

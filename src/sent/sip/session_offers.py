@@ -143,7 +143,7 @@ class Offers:
             return
         self._invite = reinvite
         tx.on_cancel = lambda _, later: self.receive_cancel(tx, later)
-        self._session.incoming_offer = reinvite
+        self._session.expect_answer(reinvite, now)
         self._session.emit(Offered(self._session, sdp_of(tx.request), "INVITE"))
 
     def receive_update(self, tx: ServerTransaction, now: float) -> None:
@@ -163,7 +163,7 @@ class Offers:
             session.agent.reply(tx, hindrance[0], now, headers=hindrance[1])
             return
         if update.check(now):
-            session.incoming_offer = update
+            session.expect_answer(update, now)
             session.emit(Offered(session, sdp, "UPDATE"))
 
     def receive_cancel(self, tx: ServerTransaction, now: float) -> None:

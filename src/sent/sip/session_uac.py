@@ -38,12 +38,14 @@ MAX_FORKS = 16
 class Fork:
     """One callee that answered, provisionally or finally: an early dialog or the confirmed one."""
 
-    __slots__ = ("ack", "dialog", "reliable")
+    __slots__ = ("ack", "dialog", "negotiated", "reliable")
 
     def __init__(self, dialog: Dialog) -> None:
         self.dialog = dialog
         self.reliable = ReliableReceiver()
         self.ack: Acknowledgement | None = None
+        self.negotiated = False
+        """Offer and answer have been exchanged with this one: in a reliable provisional response, or the 2xx."""
 
 
 class OutgoingInvite:
@@ -55,7 +57,6 @@ class OutgoingInvite:
         self._template = request
         self._targets = tuple(targets)
         self._login = login
-        self.negotiated = False
         self._has_offer = has_offer
         self._forks: dict[str, Fork] = {}
         self._winner: Fork | None = None
@@ -87,6 +88,10 @@ class OutgoingInvite:
     def start(self, now: float) -> None:
         self._ring_limit = self._agent.timers.arm(now + self._agent.config.ring_limit, self._rang_too_long)
         self.client.start(now)
+
+    @property
+    def negotiated(self) -> bool:
+        return any(fork.negotiated and fork.dialog is self.session.dialog for fork in self._forks.values())
 
     # ---- giving up
 
@@ -193,11 +198,11 @@ class OutgoingInvite:
     def _reliable(self, fork: Fork, response: Response, rseq: int, sdp: bytes | None, now: float) -> bool:
         """Acknowledge with PRACK. True when that has to wait for our answer to the offer in ``response``."""
         rack = RAck(rseq, response.cseq.number, "INVITE")
-        if sdp is not None and not self.negotiated:
-            self.negotiated = True
+        if sdp is not None and not fork.negotiated:
+            fork.negotiated = True
             self.session.remote_sdp = sdp
             if not self._has_offer:
-                self.session.incoming_offer = _PrackOffer(self, fork, rack)
+                self.session.expect_answer(_PrackOffer(self, fork, rack), now)
                 return True
         self.send_prack(fork, rack, None, now)
         return False
@@ -245,13 +250,11 @@ class OutgoingInvite:
         session.step(SessionInput.ANSWER)
         session.timer.restart(agree_as_client(response, session.session_expires), now)
         sdp = sdp_of(response)
-        if sdp is not None and not self.negotiated:
-            self.negotiated = True
+        if sdp is not None and not fork.negotiated:
+            fork.negotiated = True
             session.remote_sdp = sdp
             if not self._has_offer:
-                offer = _AckOffer(self, fork)
-                session.incoming_offer = offer
-                self._agent.timers.arm(now + self._agent.config.give_up, offer.expire)
+                session.expect_answer(_AckOffer(self, fork), now)
                 session.emit(Accepted(session, sdp, response, offer_pending=True))
                 return
         self.acknowledge(fork, None, now)
@@ -330,8 +333,3 @@ class _AckOffer(IncomingOffer):
 
     def refuse(self, status: int, headers: tuple[tuple[str, str], ...], now: float) -> None:
         self._invite.session.hang_up("bye", now, Reason("SIP", status, "Offer refused"))
-
-    def expire(self, now: float) -> None:
-        session = self._invite.session
-        if session.incoming_offer is self and not session.ended:
-            session.hang_up("ack_timeout", now)

@@ -121,17 +121,30 @@ class IncomingInvite:
         response = self._response(200, None, more, None if self._negotiated else sdp)
         if not self._negotiated:
             session.local_sdp = sdp
+        elif sdp != session.local_sdp:
+            session.offers.offer(sdp, now, None)  # what changed since then is offered after the ACK
         session.step(SessionInput.ANSWER)
         session.timer.restart(self._agreement, now)
         self._repeater = SuccessRepeater(self._agent, self.tx, response, self._no_ack, now)
 
-    def reject(self, status: int, now: float, reason: str | None, headers: Headers, cause: EndCause) -> bool:
+    def reject(
+        self,
+        status: int,
+        now: float,
+        reason: str | None,
+        headers: Headers,
+        cause: EndCause,
+        *,
+        stateless: bool = False,
+    ) -> bool:
         if not 300 <= status < 700:
             raise LocalProtocolError("reject takes a status from 300 to 699")
         if self.session.state not in BEFORE_ANSWER:
             return False
         self._stop()
         self.tx.respond(self._response(status, reason, headers, None), now)
+        if stateless:
+            self.tx.forget(now)
         self.session.finish(Ended(self.session, cause, None, by_remote=False), now)
         return True
 
@@ -197,7 +210,7 @@ class IncomingInvite:
             self._agent.reply(tx, 200, now)
             session.emit(Confirmed(session, sdp))
         elif sdp is not None and not session.ended:
-            session.incoming_offer = _PrackAnswer(session, tx)
+            session.expect_answer(_PrackAnswer(session, tx), now)
             session.emit(Offered(session, sdp, "PRACK"))
         else:
             self._agent.reply(tx, 200, now)

@@ -156,7 +156,9 @@ class WirePort(AgentPump):
         return [self.target(address) for address in found]
 
     def mark_failed(self, target: Target) -> None:
-        self._failed[target.remote] = self.now() + 60.0
+        now = self.now()
+        self._failed = {remote: until for remote, until in self._failed.items() if until > now}
+        self._failed[target.remote] = now + 60.0
 
     async def close(self) -> None:
         await super().close()

@@ -39,7 +39,7 @@ class SipPort(Protocol):
         """Where ``uri`` is, best first (RFC 3263). Raises `sent.transport.resolver.ResolveError`: try again later."""
 
     def mark_failed(self, target: Target) -> None:
-        """``target`` timed out or answered 503: `resolve` puts it last for a minute."""
+        """`resolve` puts ``target`` last for a minute. Done by itself for targets that time out or answer 503."""
 
     async def close(self) -> None:
         """Close every socket. Idempotent."""

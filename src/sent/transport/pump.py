@@ -48,6 +48,9 @@ class AgentPump(ABC):
     def close_flow(self, flow: Flow) -> None: ...
 
     @abstractmethod
+    def mark_failed(self, target: Target) -> None: ...
+
+    @abstractmethod
     async def resolve(self, uri: SipUri) -> list[Target]: ...
 
     def touch(self) -> None:
@@ -70,6 +73,8 @@ class AgentPump(ABC):
         agent = self._agent
         for send in agent.to_send(self.now()):
             self.transmit(send)
+        for target in agent.failed_targets():
+            self.mark_failed(target)
         for flow in agent.to_close():
             self.close_flow(flow)
         while self._sink is not None and (event := agent.next_event()) is not None:

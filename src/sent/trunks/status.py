@@ -93,9 +93,10 @@ def _worth_writing(before: TrunkStatus, seen: TrunkStatus) -> bool:
     if seen.seen_at - before.seen_at >= REPEAT_EVERY:
         return True
     # The promised end is computed from two clocks, so it trembles by less than a second.
-    both = before.registered_until is not None and seen.registered_until is not None
-    if both and abs(before.registered_until - seen.registered_until) > timedelta(seconds=1):
-        return True
+    if before.registered_until is not None and seen.registered_until is not None:
+        trembles = abs(before.registered_until - seen.registered_until) <= timedelta(seconds=1)
+        if not trembles:
+            return True
     same = replace(seen, seen_at=before.seen_at, registered_until=before.registered_until)
     return same != before
 

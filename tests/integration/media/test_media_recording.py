@@ -119,6 +119,36 @@ def test_a_recording_outlives_a_leg(engine: MediaEngine, connect: Connect, tmp_p
     assert level_of(right[1600:7200]) == pytest.approx(-13, abs=0.5)
 
 
+def test_ogg_opus_is_what_every_player_reads(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+    """Page by page (RFC 3533 §6, RFC 7845 §3): headers, channels, and a length without the encoder's delay."""
+    from sent.media.engine import render_ogg
+
+    (alice, a), (bob, b) = connect(), connect()
+    engine.bridge(a, b)
+    recording = engine.start_recording(tmp_path / "call", KEY, ID, a, b)
+    alice.play(tone(440, 1_500))
+    converse(1.5, alice, bob)
+    engine.stop_recording(recording)
+    render_ogg(tmp_path / "call", KEY, tmp_path / "call.ogg")
+    octets = (tmp_path / "call.ogg").read_bytes()
+    pages = []
+    while octets:
+        assert octets[:4] == b"OggS"
+        position, segments = int.from_bytes(octets[6:14], "little", signed=True), octets[26]
+        size = 27 + segments + sum(octets[27 : 27 + segments])
+        pages.append((octets[5], position, octets[27 + segments : size]))
+        octets = octets[size:]
+    assert [flags for flags, _, _ in pages[:1] + pages[-1:]] == [2, 4], "first and last page are marked"
+    assert pages[0][2][:10] == b"OpusHead\x01\x02"
+    assert pages[1][2][:8] == b"OpusTags"
+    skip = int.from_bytes(pages[0][2][10:12], "little")
+    assert pages[-1][1] - skip == pytest.approx(72_000, abs=4_800)
+    assert 0 < len(pages[2][2]) < 20_000
+    with pytest.raises(MediaError):
+        render_ogg(tmp_path / "call", bytes(32), tmp_path / "wrong.ogg")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["call", "call.ogg"]
+
+
 def test_half_a_chunk_at_the_end_is_left_out(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
     from sent.media.engine import open_spool
 

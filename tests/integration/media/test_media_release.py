@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import psutil
 import pytest
 
-from sent.media.port import MediaEngine
+from sent.media.port import MediaEngine, MediaError
 from sent.media.types import Codec, RtpSettings, ToneStep
 from sent.testing.rtp_peer import Connect, converse
 
@@ -80,3 +81,15 @@ def test_lateness_is_measured(engine: MediaEngine, connect: Connect) -> None:
     assert health.threads == 2
     assert 0 < health.late_p50_ms <= health.late_p99_ms <= health.late_max_ms < 500
     assert health.counters["received"] >= 48
+
+
+def test_without_more_files_the_limit_is_named(engine: MediaEngine) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors(), hard))
+    try:
+        with pytest.raises(MediaError, match="limit of open files") as refused:
+            engine.open_rtp("127.0.0.1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert refused.value.code == "media.no_ports"
+    assert engine.health().legs == 0

@@ -8,8 +8,7 @@ from typing import Protocol
 
 from sent.sip.config import AgentConfig, Trace
 from sent.sip.flow import Flow, Send, Target
-from sent.sip.header_values import parse_via
-from sent.sip.headers import Headers
+from sent.sip.header_values import Via
 from sent.sip.message import Message, Request, Response
 from sent.sip.timers import Timers
 from sent.sip.transaction.client import ClientTransaction, ClientUser
@@ -41,6 +40,8 @@ class Transactions:
         self.counters = counters
         self.timers = Timers()
         self.output: list[Send] = []
+        self.failed: list[Target] = []
+        """Targets that gave no answer, or 503, since the shell asked."""
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
         self.servers: dict[ServerKey, ServerTransaction] = {}
         self._new_token = new_token
@@ -116,7 +117,7 @@ class Transactions:
         if len(self) >= self.config.max_transactions and request.to.tag is None:
             self.user.on_overload(request, flow, now)
             return
-        transaction = ServerTransaction(self, key, request, flow, response_target(request.headers, flow))
+        transaction = ServerTransaction(self, key, request, flow, response_target(request.top_via, flow))
         self.servers[key] = transaction
         transaction.start(now)
 
@@ -188,13 +189,12 @@ def server_key(request: Request) -> ServerKey:
     )
 
 
-def response_target(headers: Headers, flow: Flow) -> Target:
-    """RFC 3261 §18.2.2 and RFC 3581 §4, for a request whose Via is completed.
+def response_target(via: Via, flow: Flow) -> Target:
+    """RFC 3261 §18.2.2 and RFC 3581 §4, with the completed top Via of a request.
 
     ``maddr`` is not obeyed: it would let anybody aim our answers at a third party.
     """
     if flow.transport != "UDP":
         return Target(flow.transport, flow.remote[0], flow.remote[1], flow.local, flow=flow)
-    via = parse_via(headers.get_all("Via")[0])
     port = flow.remote[1] if via.wants_rport else via.port or 5060
     return Target("UDP", flow.remote[0], port, flow.local, flow=flow)

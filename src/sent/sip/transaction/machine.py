@@ -33,6 +33,8 @@ class Input(Enum):
     SEND_PROVISIONAL = auto()
     SEND_SUCCESS = auto()
     SEND_FAILURE = auto()
+    FORGET = auto()
+    """Keep nothing of a request that was refused: RFC 3261 §8.2.7 and §26.3.2.4, for challenges."""
     # From below, and from the clock.
     TRANSPORT_ERROR = auto()
     TIMER_A = auto()

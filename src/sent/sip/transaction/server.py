@@ -71,6 +71,10 @@ class ServerTransaction:
         event = Input.SEND_PROVISIONAL if status < 200 else Input.SEND_SUCCESS if status < 300 else Input.SEND_FAILURE
         self._step(event, response, now)
 
+    def forget(self, now: float) -> None:
+        """Right after a refusal: as if we were stateless (RFC 3261 §8.2.7)."""
+        self._step(Input.FORGET, None, now)
+
     def _step(self, event: Input, response: Response | None, now: float) -> None:
         for action in self.machine.fire(event):
             self._do(action, response, now)

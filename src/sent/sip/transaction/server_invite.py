@@ -9,6 +9,8 @@
                     └─ACK─▶ CONFIRMED ──I──▶ TERMINATED
 
 PROCEEDING has no time limit here; the session that sits on top has one.
+
+FORGET ends COMPLETED at once: what nobody has authenticated costs no memory (§8.2.7). A repetition is then new.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class ServerInvite(Machine):
         (State.ACCEPTED, Input.ACK): (State.ACCEPTED, ()),
         (State.ACCEPTED, Input.SEND_SUCCESS): (State.ACCEPTED, (Action.SEND,)),
         (State.ACCEPTED, Input.TIMER_L): (State.TERMINATED, (Action.END,)),
+        (State.COMPLETED, Input.FORGET): (State.TERMINATED, (Action.STOP_TIMERS, Action.END)),
         (State.COMPLETED, Input.RETRANSMISSION): (State.COMPLETED, (Action.RESEND,)),
         (State.COMPLETED, Input.TIMER_G): (State.COMPLETED, (Action.RESEND, Action.ARM_G)),
         (State.COMPLETED, Input.TIMER_H): (

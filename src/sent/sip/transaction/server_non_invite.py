@@ -6,6 +6,8 @@
                                                 retransmission: last response again
 
 One addition: a request that nobody answers within 64*T1 is ABANDONED; its sender has given up by then (timer F).
+
+FORGET ends COMPLETED at once: what nobody has authenticated costs no memory (§8.2.7). A repetition is then new.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class ServerNonInvite(Machine):
         (State.PROCEEDING, Input.SEND_SUCCESS): _FINAL,
         (State.PROCEEDING, Input.SEND_FAILURE): _FINAL,
         (State.PROCEEDING, Input.ABANDONED): _ABANDONED,
+        (State.COMPLETED, Input.FORGET): (State.TERMINATED, (Action.STOP_TIMERS, Action.END)),
         (State.COMPLETED, Input.RETRANSMISSION): (State.COMPLETED, (Action.RESEND,)),
         (State.COMPLETED, Input.TIMER_J): (State.TERMINATED, (Action.END,)),
     }

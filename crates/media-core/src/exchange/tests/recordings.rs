@@ -1,0 +1,94 @@
+//! Recordings of a call.
+
+use super::*;
+
+#[test]
+fn a_recording_holds_both_sides_on_their_clock() {
+    let mut world = World::bridged("PCMU", "opus");
+    let handle = RecordingHandle(1);
+    let setup = RecordingSetup {
+        key: [3; 32],
+        recording_id: [4; 16],
+        nonce_seed: [5; 12],
+        started_unix_ms: 1_700_000_000_000,
+        left: A,
+        right: B,
+    };
+    world
+        .exchange
+        .start_recording(handle, &setup, world.now, &mut world.sink)
+        .unwrap();
+    world.talk(2_000);
+    world
+        .exchange
+        .stop_recording(handle, world.now, &mut world.sink);
+    world
+        .exchange
+        .stop_recording(handle, world.now, &mut world.sink);
+    world.deliver();
+    let info = crate::spool::Info::scan(world.chunks.as_slice(), &setup.key).unwrap();
+    assert_eq!(
+        (info.duration_ms, info.truncated, info.packets),
+        (2_000, false, 200)
+    );
+    let mut renderer =
+        crate::spool::Renderer::new(world.chunks.as_slice(), &setup.key, 8_000).unwrap();
+    let mut stereo = Vec::new();
+    loop {
+        let part = renderer.read(1_000).unwrap();
+        if part.is_empty() {
+            break;
+        }
+        stereo.extend(part);
+    }
+    let (left, right): (Vec<i16>, Vec<i16>) = stereo.chunks_exact(2).map(|f| (f[0], f[1])).unzip();
+    assert!(left.len().abs_diff(16_000) <= 160);
+    assert!((goertzel_dbm0(&left[4_000..12_000], 8_000, 500.0) - -13.0).abs() < 0.5);
+    assert!(goertzel_dbm0(&left[4_000..12_000], 8_000, 1_200.0) < -50.0);
+    assert!((goertzel_dbm0(&right[4_000..12_000], 8_000, 1_200.0) - -13.0).abs() < 1.0);
+    assert_eq!(world.exchange.recordings(), 0);
+}
+
+#[test]
+fn a_stream_is_recorded_as_it_speaks() {
+    let mut world = World::new(vec![Phone::new(A, "PCMU", 600.0)]);
+    let stream = StreamHandle::new(16_000, 5_000).unwrap();
+    world
+        .exchange
+        .open_stream(B, stream.clone(), world.now)
+        .unwrap();
+    world.exchange.bridge(A, B, world.now).unwrap();
+    let setup = RecordingSetup {
+        key: [3; 32],
+        recording_id: [4; 16],
+        nonce_seed: [6; 12],
+        started_unix_ms: 0,
+        left: A,
+        right: B,
+    };
+    world
+        .exchange
+        .start_recording(RecordingHandle(2), &setup, world.now, &mut world.sink)
+        .unwrap();
+    let prompt: Vec<u8> = sine(16_000, 1_000.0, -10.0, 32_000)
+        .into_iter()
+        .flat_map(i16::to_le_bytes)
+        .collect();
+    let _ = stream.write(&prompt);
+    world.talk(1_000);
+    world
+        .exchange
+        .stop_recording(RecordingHandle(2), world.now, &mut world.sink);
+    world.deliver();
+    let mut renderer =
+        crate::spool::Renderer::new(world.chunks.as_slice(), &setup.key, 16_000).unwrap();
+    let mut right = Vec::new();
+    loop {
+        let part = renderer.read(4_000).unwrap();
+        if part.is_empty() {
+            break;
+        }
+        right.extend(part.chunks_exact(2).map(|frame| frame[1]));
+    }
+    assert!((goertzel_dbm0(&right[1_600..14_400], 16_000, 1_000.0) - -10.0).abs() < 0.3);
+}
