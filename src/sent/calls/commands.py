@@ -1,6 +1,6 @@
 """How the API and the command line control a call: through a port, since the call may live in another process.
 
-    who asks ── DatabaseCommands.hang_up ── NOTIFY ──► every node: follow_commands ──► its registry, if the call is there
+    who asks ── DatabaseCommands.hang_up ── NOTIFY ──► each node: follow_commands ──► its registry
 
 The database carries commands between nodes (a call that is up has an open record there); who is on the node itself
 uses `LocalCommands`, which works while the database is gone.
