@@ -194,6 +194,56 @@ class TestServer:
         assert (at, trying.status, trying.cseq.number, trying.to.tag) == (0.2, 100, 1, None)
 
 
+class TestByeFromTheCaller:
+    def ringing(self) -> tuple[Agent, InviteReceived, bytes]:
+        agent = make()
+        agent.receive(incoming("INVITE"), FLOW, 0.0)
+        (received,) = events(agent)
+        assert isinstance(received, InviteReceived)
+        received.session.progress(180, 0.0)
+        tag = sent_one(agent).to.tag
+        bye = incoming("BYE", 2, "z9hG4bKbye", "Reason: Q.850;cause=16\r\n").replace(
+            b"To: <sip:a@x.test>", f"To: <sip:a@x.test>;tag={tag}".encode()
+        )
+        return agent, received, bye
+
+    def test_while_it_rings(self) -> None:
+        """RFC 3261 §15.1.2: the INVITE gets a 487."""
+        agent, _, bye = self.ringing()
+        agent.receive(bye, FLOW, 1.0)
+        answers = [parse_datagram(send.data) for send in agent.to_send(1.0)]
+        assert [(answer.status, answer.cseq.method) for answer in answers if isinstance(answer, Response)] == [
+            (200, "BYE"),
+            (487, "INVITE"),
+        ]
+        (ended,) = events(agent)
+        assert isinstance(ended, Ended)
+        assert (ended.cause, ended.by_remote, str(ended.reason)) == ("bye", True, "Q.850;cause=16")
+
+    def test_before_its_ack_stops_our_2xx(self) -> None:
+        agent, received, bye = self.ringing()
+        received.session.answer(1.0, SDP)
+        agent.to_send(1.0)
+        agent.receive(bye, FLOW, 1.2)
+        assert sent_one(agent).cseq.method == "BYE"
+        assert run(agent, 100) == []
+        assert [type(event) for event in events(agent)] == [Ended]
+
+    def test_a_callee_waits_for_the_ack_before_its_own(self) -> None:
+        """RFC 3261 §15."""
+        agent, received, _ = self.ringing()
+        received.session.answer(1.0, SDP)
+        tag = sent_one(agent).to.tag
+        received.session.bye(1.1)
+        assert [type(event) for event in events(agent)] == [Ended]
+        assert agent.to_send(1.1) == []
+        ack = incoming("ACK", 1, "z9hG4bKack").replace(b"To: <sip:a@x.test>", f"To: <sip:a@x.test>;tag={tag}".encode())
+        agent.receive(ack, FLOW, 1.2)
+        bye = sent_one(agent)
+        assert isinstance(bye, Request)
+        assert (bye.method, str(bye.uri)) == ("BYE", "sip:b@10.0.0.2")
+
+
 class TestInvite:
     def test_a_repeated_2xx_is_acknowledged_again_and_accepted_once(self) -> None:
         agent = make()
