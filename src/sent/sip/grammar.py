@@ -24,6 +24,8 @@ _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPE_RUN = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+has_control = _CONTROL.search
+"""Finds a control character other than TAB."""
 
 MAX_UINT31 = 2**31 - 1
 MAX_UINT32 = 2**32 - 1

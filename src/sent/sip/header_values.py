@@ -29,7 +29,7 @@ _Q = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
 class NameAddr:
     """From, To, Contact, Route, Refer-To …: a URI, who it is, and header parameters (the URI's own are in the URI).
 
-    ``display`` is plain text and may hold any character a quoted string can, control characters included.
+    ``display`` is plain text, unquoted.
     """
 
     uri: Uri

@@ -114,8 +114,8 @@ def _count(counts: _Counts, nc: int) -> bool:
         counts.seen = (counts.seen << shift | 1) & (1 << WINDOW) - 1 if shift < WINDOW else 1
         counts.highest = nc
         return True
-    bit = 1 << counts.highest - nc
-    if counts.highest - nc >= WINDOW or counts.seen & bit:
+    behind = counts.highest - nc
+    if behind >= WINDOW or counts.seen >> behind & 1:
         return False
-    counts.seen |= bit
+    counts.seen |= 1 << behind
     return True

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from sent.sip.errors import RemoteProtocolError
-from sent.sip.grammar import is_token, parse_uint
+from sent.sip.grammar import has_control, is_token, parse_uint
 from sent.sip.headers import KNOWN_KEYS, Headers, header_key
 from sent.sip.message import Message, Request, Response
 from sent.sip.uri import SipUri, Uri, parse_uri
@@ -19,6 +19,7 @@ MAX_FIELDS = 256
 MAX_LINE = 8_192
 
 _BARE_CONTROL = re.compile(r"(?<!\\)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
+_ESCAPED_CONTROL = re.compile(r"\\[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _VERSION = re.compile(r"SIP/[0-9]{1,8}\.[0-9]{1,8}", re.IGNORECASE).fullmatch
 _STATUS = re.compile(r"[1-6][0-9]{2}").fullmatch
@@ -117,7 +118,8 @@ def parse_head(octets: bytes) -> Head:
     """``octets`` are the start line and header fields without the empty line that ends them.
 
     Raises `RemoteProtocolError`, with method and headers where a request line was found. Text is UTF-8; a head
-    that is not is read as ISO 8859-1, since phones with such display names are in use.
+    that is not is read as ISO 8859-1, since phones with such display names are in use. Control characters, which a
+    quoted string may carry behind a backslash, become U+FFFD: nothing above has to expect them in a header.
     """
     try:
         text = octets.decode()
@@ -126,8 +128,10 @@ def parse_head(octets: bytes) -> Head:
     lines = text.split("\r\n")
     if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
         raise RemoteProtocolError("a line ends in something else than CRLF")
-    if len(octets.translate(None, _CONTROLS)) != len(octets) and _BARE_CONTROL(text):
-        raise RemoteProtocolError("a control character outside a quoted string")
+    if len(octets.translate(None, _CONTROLS)) != len(octets):
+        if _BARE_CONTROL(text):
+            raise RemoteProtocolError("a control character outside a quoted string")
+        lines = _ESCAPED_CONTROL.sub("\ufffd", text).split("\r\n")
     if "\r\n " in text or "\r\n\t" in text:
         lines = _unfold(lines)
     start = lines.pop(0)
@@ -230,11 +234,19 @@ def _validate(message: Message) -> None:
         return
     if cseq.method != message.method:
         raise RemoteProtocolError("CSeq names another method than the request line")
-    if isinstance(message.uri, SipUri) and message.uri.headers:
-        raise RemoteProtocolError("headers in the Request-URI")  # RFC 3261 §19.1.1, table 1
+    _validate_target(message.uri)
     message.max_forwards  # noqa: B018
     if headers.has("route"):
         message.routes  # noqa: B018
+
+
+def _validate_target(uri: Uri) -> None:
+    if not isinstance(uri, SipUri):
+        return
+    if uri.headers:
+        raise RemoteProtocolError("headers in the Request-URI")  # RFC 3261 §19.1.1, table 1
+    if uri.user is not None and has_control(uri.user):
+        raise RemoteProtocolError("nobody has a control character in their name", status=404)
 
 
 def _validate_contact(message: Message) -> None:

@@ -37,7 +37,8 @@ def _escape_one(match: re.Match[str]) -> str:
 class SipUri:
     """All parts are plain text, unescaped; ``host`` has no brackets. ``str()`` escapes and brackets again.
 
-    ``user`` may hold any character, NUL included (``%00``); it is never to be taken for printable.
+    ``user`` may hold any character, NUL included (``%00``): look it up only after checking what it is made of. Only
+    in a Request-URI are control characters refused, by `parser.validate`.
     """
 
     scheme: str

@@ -67,6 +67,17 @@ class TestOffer:
         moved = make_offer(Capabilities("192.0.2.99", 4000, ALL), session_id=0, previous=back)
         assert (moved.origin.version, moved.origin.address, moved.address) == (4, "192.0.2.1", "192.0.2.99")
 
+    def test_audio_comes_back_after_all_lines_were_switched_off(self) -> None:
+        first = make_offer(ours(), session_id=42)
+        off = SessionDescription(first.origin, (first.media[0].refused(),), first.address)
+        again = make_offer(ours(), session_id=0, previous=off)
+        assert [media.port for media in again.media] == [0, 4000]
+
+    @pytest.mark.parametrize(("address", "codecs"), [("0.0.0.0", ALL), ("::", ALL), ("192.0.2.1", ())])
+    def test_what_would_mean_hold_is_never_offered(self, address: str, codecs: tuple[Format, ...]) -> None:
+        with pytest.raises(ValueError, match="reach"):
+            Capabilities(address, 4000, codecs)
+
 
 class TestAnswer:
     def test_the_offers_order_and_numbers_our_parameters(self) -> None:
@@ -297,6 +308,12 @@ class TestPayloadTypes:
         assert [media.port for media in again.media] == [0, 4000]
         found = numbers(again, 1)
         assert (found["opus/48000"], found["telephone-event/8000"]) == (101, 111)
+        assert len(set(found.values())) == len(found) == 5
+
+    def test_our_reoffer_gives_no_number_a_second_meaning(self) -> None:
+        made = answer(offered("m=audio 5004 RTP/AVP 101", "a=rtpmap:101 opus/48000/2"), ours(), session_id=5)
+        found = numbers(make_offer(ours(), session_id=0, previous=made.description))
+        assert found["opus/48000"] == 101
         assert len(set(found.values())) == len(found) == 5
 
     def test_an_answer_without_rtpmap_means_our_numbers(self) -> None:

@@ -72,6 +72,9 @@ class TestHeaders:
         assert message.headers.get_all("Contact") == ["<sip:alice@192.0.2.1>", '"Doe, J" <sip:j@192.0.2.2>']
         with pytest.raises(RemoteProtocolError):
             Headers([("Allow", "," * MAX_LIST_VALUES)]).get_all("Allow")
+        for unbalanced in ('a, "b', "a, <b", '"a, b" "'):
+            with pytest.raises(RemoteProtocolError, match="unbalanced"):
+                Headers([("Warning", unbalanced)]).get_all("Warning")
 
     @pytest.mark.parametrize(
         ("name", "value"), [("X", "a\r\nEvil: 1"), ("X", "a\n"), ("X\r", "a"), ("", "a"), ("X Y", "")]
@@ -156,6 +159,16 @@ class TestValidate:
     def test_what_may_be_missing(self, name: str) -> None:
         validate(request(**{name: b""}))
 
+    def test_no_header_value_holds_a_control_character(self) -> None:
+        message = parse_datagram(INVITE.replace(b"one, two", b"a\\\x00b\\\x7f"))
+        assert message.headers.get("Subject") == "a\ufffdb\ufffd"
+
+    @pytest.mark.parametrize("user", [b"%00", b"bob%0d%0aX", b"bob%7F"])
+    def test_a_target_with_control_characters_is_not_found(self, user: bytes) -> None:
+        with pytest.raises(RemoteProtocolError) as caught:
+            validate(parse_datagram(INVITE.replace(b"sip:bob@", b"sip:" + user + b"@", 1)))
+        assert caught.value.status == 404
+
     def test_unreadable_text_is_latin_1(self) -> None:
         assert request(subject=b"Subject: B\xfcro").headers.get("Subject") == "Büro"
 
@@ -197,6 +210,15 @@ class TestDatagram:
             .to_bytes()
             .startswith(b"SIP/2.0 400 Bad Req")
         )
+
+    @pytest.mark.parametrize(("length", "body"), [(0, b""), (4, b"v=0\r"), (5, b"v=0\r\n"), (6, None)])
+    def test_content_length_decides_to_the_octet(self, length: int, body: bytes | None) -> None:
+        data = INVITE.replace(b"l: 4", b"l: %d" % length)
+        if body is not None:
+            assert parse_datagram(data).body == body
+            return
+        with pytest.raises(RemoteProtocolError, match="shorter"):
+            parse_datagram(data)
 
     def test_line_ends_before_and_octets_after(self) -> None:
         assert parse_datagram(b"\r\n\r\n" + INVITE + b"garbage") == parse_datagram(INVITE)

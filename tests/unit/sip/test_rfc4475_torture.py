@@ -48,7 +48,7 @@ class TestValidMessages:
         assert uri.password == "&it+has=1,weird!*pas$wo~d_too.(doesn't-it)"
         assert uri.host == "example.com"
         assert str(uri).encode() in raw("intmeth")
-        assert request.to.display == "BEL:\x07 NUL:\x00 DEL:\x7f"
+        assert request.to.display == "BEL:\ufffd NUL:\ufffd DEL:\ufffd"  # understood, and kept from doing harm
         assert request.from_.display == "token1~` token2'+_ token3*%!.-"
         assert request.from_.params.get("fromParam''~+*_!.-%") == "работающий"
         assert request.from_.tag == "_token~1'+`*%!-."
