@@ -92,19 +92,23 @@ impl RtpLeg {
         sink: &mut dyn Sink,
     ) -> Result<(), SrtpError> {
         let srtp_in = renew(
-            &mut self.srtp_in,
+            self.srtp_in.as_ref(),
             settings.remote_srtp.as_ref(),
             SrtpReceiver::key,
             SrtpReceiver::new,
         )?;
         let srtp_out = renew(
-            &mut self.srtp_out,
+            self.srtp_out.as_ref(),
             settings.local_srtp.as_ref(),
             SrtpSender::key,
             SrtpSender::new,
         )?;
-        self.srtp_in = srtp_in;
-        self.srtp_out = srtp_out;
+        if let Some(srtp_in) = srtp_in {
+            self.srtp_in = srtp_in;
+        }
+        if let Some(srtp_out) = srtp_out {
+            self.srtp_out = srtp_out;
+        }
         if self.latch.configure(settings.remote, &settings.latch_from) {
             self.rtcp_from = None;
             sink.event(Event::Unlatched { leg: self.id });
@@ -391,18 +395,17 @@ fn transmit(
     sink.send(id, Channel::Rtp, remote, wire);
 }
 
-/// Keep a context whose key stays the same: its rollover counter and replay window must live on.
+/// What to put in place of `current`; None keeps it. A context whose key stays the same must live on, with its rollover
+/// counter and replay window.
 fn renew<T>(
-    current: &mut Option<T>,
+    current: Option<&T>,
     wanted: Option<&SrtpKey>,
     key: impl Fn(&T) -> &SrtpKey,
     make: impl Fn(SrtpKey) -> Result<T, SrtpError>,
-) -> Result<Option<T>, SrtpError> {
+) -> Result<Option<Option<T>>, SrtpError> {
     match wanted {
-        None => Ok(None),
-        Some(wanted) if current.as_ref().is_some_and(|held| key(held) == wanted) => {
-            Ok(current.take())
-        }
-        Some(wanted) => make(wanted.clone()).map(Some),
+        None => Ok(Some(None)),
+        Some(wanted) if current.is_some_and(|held| key(held) == wanted) => Ok(None),
+        Some(wanted) => make(wanted.clone()).map(|made| Some(Some(made))),
     }
 }
