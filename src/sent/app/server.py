@@ -169,7 +169,7 @@ async def _server(settings: Settings, stop: asyncio.Event, hurry: asyncio.Event)
         authentication = Authentication(
             DEFAULT_REALM, credentials, UserExtensions(pbx), NonceBook(secrets.token_bytes(32)), flood
         )
-        server = SipServer(line, authentication, flood, registrations, requests, Trunks(directory, links, usage), calls, ladder)
+        server = SipServer(line, authentication, flood, registrations, requests, Trunks(directory, links, usage), calls)
         await registrations.load()
         server.start()
         ends.push_async_callback(server.close)
