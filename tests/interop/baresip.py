@@ -7,17 +7,17 @@ import asyncio
 import contextlib
 import json
 import shutil
-import struct
-import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.interop.ports import free_port_block
-from tests.interop.tones import write_tone
+from tests.interop.product import Account, House, Product
+from tests.interop.tones import Sound, read_wav, write_tone
 
 PROGRAM = shutil.which("baresip")
+PCMU, OPUS = "pcmu/8000/1", "opus/48000/2"
 _MODULES = ("g711", "opus", "aufile", "aubridge", "sndfile", "srtp")
 
 
@@ -28,16 +28,27 @@ class Baresip:
     events: list[dict[str, Any]] = field(default_factory=list)
     _reader: asyncio.StreamReader | None = None
     _writer: asyncio.StreamWriter | None = None
+    _answers: dict[str, str] = field(default_factory=dict)
+    _token: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def command(self, name: str, parameters: str = "") -> None:
+    async def command(self, name: str, parameters: str = "") -> str:
+        """Run one of baresip's commands and return what it printed."""
         assert self._writer is not None
-        message = json.dumps({"command": name, "params": parameters, "token": name}).encode()
+        self._token += 1
+        token = str(self._token)
+        message = json.dumps({"command": name, "params": parameters, "token": token}).encode()
         self._writer.write(b"%d:%s," % (len(message), message))
-        await self._writer.drain()
+        await self._until(lambda: token in self._answers, 5, f"an answer to {name}")
+        return self._answers.pop(token)
 
-    async def dial(self, uri: str) -> None:
-        await self.command("dial", uri)
+    async def dial(self, number: str) -> None:
+        await self.command("dial", number)
+
+    async def call(self, number: str) -> None:
+        """Dial, and wait for the answer."""
+        await self.dial(number)
+        await self.wait_for("CALL_ESTABLISHED")
 
     async def answer(self) -> None:
         await self.command("accept")
@@ -57,17 +68,39 @@ class Baresip:
 
     async def wait_for(self, kind: str, seconds: float = 10, count: int = 1) -> dict[str, Any]:
         """The ``count``-th event of ``kind`` (``REGISTER_OK``, ``CALL_ESTABLISHED``, ``CALL_CLOSED`` …)."""
-        async with asyncio.timeout(seconds):
-            while True:
-                found = [event for event in self.events if event.get("type") == kind]
-                if len(found) >= count:
-                    return found[count - 1]
-                self._changed.clear()
-                await self._changed.wait()
+        def found() -> list[dict[str, Any]]:
+            return [event for event in self.events if event.get("type") == kind]
 
-    def heard(self) -> tuple[list[int], int]:
-        """Samples of the left channel and the rate of all that this phone heard in its last call."""
-        return _read_last(self.folder, "dec")
+        await self._until(lambda: len(found()) >= count, seconds, kind)
+        return found()[count - 1]
+
+    async def _until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while not true():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            seen = [event.get("type") for event in self.events]
+            raise TimeoutError(f"{self.folder.name} saw no {what} in {seconds:g} s, but {seen}") from None
+
+    async def registered(self, seconds: float = 10) -> None:
+        """Asked for, not waited for: it may have happened before anybody could listen."""
+        async with asyncio.timeout(seconds):
+            while "OK " not in await self.command("reginfo"):
+                await asyncio.sleep(0.05)
+
+    def count(self, kind: str) -> int:
+        return sum(event.get("type") == kind for event in self.events)
+
+    def heard(self) -> Sound:
+        """All that this phone heard in its last call, which must be over."""
+        files = sorted(self.folder.glob("dump-*-dec.wav"), key=lambda file: file.stat().st_mtime)
+        assert files, f"{self.folder.name} heard nothing: {self.log()}"
+        return read_wav(files[-1])[0]
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")[-3000:]
 
     async def _listen(self) -> None:
         assert self._reader is not None
@@ -76,25 +109,26 @@ class Baresip:
                 length = int((await self._reader.readuntil(b":"))[:-1])
                 message = json.loads(await self._reader.readexactly(length))
                 await self._reader.readexactly(1)
-                self.events.append(message)
+                if message.get("response"):
+                    self._answers[message["token"]] = str(message.get("data", ""))
+                else:
+                    self.events.append(message)
                 self._changed.set()
 
 
 @contextlib.asynccontextmanager
 async def baresip(
     folder: Path,
+    product: Product,
+    account: Account,
     *,
-    user: str,
-    password: str,
-    server_port: int,
     transport: str = "udp",
     tone_hz: float = 440,
     answer: str = "auto",
-    codec: str = "pcmu/8000/1",
+    codec: str = PCMU,
     media_encryption: str | None = None,
-    register: bool = True,
 ) -> AsyncIterator[Baresip]:
-    """A running phone, registered at 127.0.0.1 unless told otherwise. ``answer``: ``auto`` or ``manual``."""
+    """A running phone, registered. ``answer``: ``auto`` or ``manual``."""
     assert PROGRAM is not None
     folder.mkdir(parents=True, exist_ok=True)
     base = free_port_block(40)
@@ -114,9 +148,11 @@ async def baresip(
         f"snd_path {folder}\n"
     )
     encryption = f";mediaenc={media_encryption}" if media_encryption else ""
+    port = product.settings.sip_tls_port if transport == "tls" else product.settings.sip_port
     (folder / "accounts").write_text(
-        f"<sip:{user}@127.0.0.1:{server_port};transport={transport}>;auth_user={user};auth_pass={password}"
-        f";regint={60 if register else 0};answermode={answer};audio_codecs={codec}{encryption}\n"
+        f'<sip:{account.user}@127.0.0.1:{port};transport={transport}>;auth_user={account.user}'
+        f';auth_pass={account.password};outbound="sip:127.0.0.1:{port};transport={transport}"'
+        f";regint=60;answermode={answer};audio_codecs={codec}{encryption}\n"
     )
     (folder / "contacts").touch()
     log = (folder / "log").open("wb")
@@ -133,8 +169,7 @@ async def baresip(
                 except OSError:
                     await asyncio.sleep(0.05)
         listener = asyncio.create_task(phone._listen())
-        if register:
-            await phone.wait_for("REGISTER_OK")
+        await phone.registered()
         yield phone
     finally:
         if phone._writer is not None:
@@ -158,10 +193,42 @@ def _module_folder() -> Path:
     raise FileNotFoundError("baresip's modules are neither in /usr/lib nor in /usr/local/lib")
 
 
-def _read_last(folder: Path, kind: str) -> tuple[list[int], int]:
-    files = sorted(folder.glob(f"dump-*-{kind}.wav"), key=lambda file: file.stat().st_mtime)
-    assert files, f"baresip wrote no {kind} file in {folder}: {(folder / 'log').read_text(errors='replace')[-2000:]}"
-    with wave.open(str(files[-1])) as file:
-        channels, frames = file.getnchannels(), file.getnframes()
-        samples = struct.unpack(f"<{frames * channels}h", file.readframes(frames))
-        return list(samples[::channels]), file.getframerate()
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a phone speaks."""
+
+    transport: str = "udp"
+    codec: str = PCMU
+    media_encryption: str | None = None
+
+    @property
+    def codec_name(self) -> str:
+        return self.codec.partition("/")[0].upper()
+
+
+SECURE = Kind("tls", media_encryption="srtp-mand")
+ALICE_HZ, BOB_HZ = 1000.0, 1400.0
+
+
+@contextlib.asynccontextmanager
+async def alice_and_bob(
+    folder: Path, house: House, alice: Kind | None = None, bob: Kind | None = None
+) -> AsyncIterator[tuple[Baresip, Baresip]]:
+    """Two phones, started side by side; Alice speaks `ALICE_HZ` and Bob, who answers by himself, `BOB_HZ`."""
+    alice, bob = alice or Kind(), bob or Kind()
+    async with contextlib.AsyncExitStack() as ends:
+        first, second = await asyncio.gather(
+            *(
+                ends.enter_async_context(
+                    baresip(
+                        folder / name, house.product, account, transport=kind.transport, tone_hz=hertz,
+                        codec=kind.codec, media_encryption=kind.media_encryption,
+                    )
+                )
+                for name, account, kind, hertz in (
+                    ("alice", house.alice, alice, ALICE_HZ),
+                    ("bob", house.bob, bob, BOB_HZ),
+                )
+            )
+        )  # fmt: skip
+        yield first, second

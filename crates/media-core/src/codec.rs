@@ -104,8 +104,19 @@ fn parameter<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-fn is_opus_rate(rate: u32) -> bool {
-    matches!(rate, 8_000 | 12_000 | 16_000 | 24_000 | 48_000)
+/// Samples in `ms` milliseconds.
+#[must_use]
+pub fn samples(rate: u32, ms: u32) -> usize {
+    (u64::from(rate) * u64::from(ms) / 1_000) as usize
+}
+
+/// The rate at which Opus is used for audio that is needed, or given, at `rate`.
+#[must_use]
+pub fn opus_rate(rate: u32) -> u32 {
+    match rate {
+        8_000 | 12_000 | 16_000 | 24_000 => rate,
+        _ => 48_000,
+    }
 }
 
 enum DecoderKind {
@@ -134,11 +145,7 @@ impl Decoder {
                 channels: usize::from(settings.channels.max(1)),
             },
             CodecId::Opus => {
-                rate = if is_opus_rate(wanted_rate) {
-                    wanted_rate
-                } else {
-                    48_000
-                };
+                rate = opus_rate(wanted_rate);
                 DecoderKind::Opus(Box::new(opus::Decoder::new(rate, Channels::Mono).ok()?))
             }
             CodecId::Other(_) => return None,
@@ -155,10 +162,10 @@ impl Decoder {
         self.rate
     }
 
-    /// Made for another rate it would give another rate (Opus).
+    /// A new decoder would not come closer to `wanted_rate`.
     #[must_use]
-    pub fn can_change_rate(&self) -> bool {
-        matches!(self.kind, DecoderKind::Opus(_))
+    pub fn suits(&self, wanted_rate: u32) -> bool {
+        !matches!(self.kind, DecoderKind::Opus(_)) || self.rate == opus_rate(wanted_rate)
     }
 
     /// Append the payload's samples to `out`; a payload that cannot be decoded is concealed as 20 ms.
@@ -189,7 +196,7 @@ impl Decoder {
 
     /// Make up `ms` milliseconds of lost audio.
     pub fn conceal(&mut self, ms: u32, out: &mut Vec<i16>) {
-        let count = (self.rate / 1_000 * ms) as usize;
+        let count = samples(self.rate, ms);
         match &mut self.kind {
             DecoderKind::Ulaw(concealer) | DecoderKind::Alaw(concealer) => {
                 concealer.conceal(count, out)
@@ -207,7 +214,7 @@ impl Decoder {
     pub fn recover(&mut self, next: &[u8], ms: u32, out: &mut Vec<i16>) {
         let start = out.len();
         if matches!(self.kind, DecoderKind::Opus(_)) && self.opus_decode(next, ms, true, out) {
-            out.resize(start + (self.rate / 1_000 * ms) as usize, 0);
+            out.resize(start + samples(self.rate, ms), 0);
         } else {
             self.conceal(ms, out);
         }
@@ -217,8 +224,7 @@ impl Decoder {
         let DecoderKind::Opus(decoder) = &mut self.kind else {
             return false;
         };
-        self.scratch
-            .resize((self.rate / 1_000 * max_ms) as usize, 0);
+        self.scratch.resize(samples(self.rate, max_ms), 0);
         match decoder.decode(payload, &mut self.scratch, fec) {
             Ok(count) => {
                 out.extend_from_slice(&self.scratch[..count]);
@@ -253,11 +259,7 @@ impl Encoder {
             CodecId::Pcma => EncoderKind::Alaw,
             CodecId::L16 => EncoderKind::L16,
             CodecId::Opus => {
-                rate = if is_opus_rate(source_rate) {
-                    source_rate
-                } else {
-                    48_000
-                };
+                rate = opus_rate(source_rate);
                 let mut encoder =
                     opus::Encoder::new(rate, Channels::Mono, Application::Voip).ok()?;
                 let flag = |name| parameter(&settings.fmtp, name) == Some("1");
@@ -288,10 +290,10 @@ impl Encoder {
         self.rate
     }
 
-    /// Made for another rate it would take another rate (Opus).
+    /// A new encoder would not come closer to `source_rate`.
     #[must_use]
-    pub fn can_change_rate(&self) -> bool {
-        matches!(self.kind, EncoderKind::Opus(_))
+    pub fn suits(&self, source_rate: u32) -> bool {
+        !matches!(self.kind, EncoderKind::Opus(_)) || self.rate == opus_rate(source_rate)
     }
 
     /// Encode one packet's samples (10, 20, 40 or 60 ms) and append the payload to `out`. False: nothing needs to be

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::Encoder;
+use crate::codec::{samples, CodecId, Encoder};
 use crate::dtmf_send::{DtmfSender, Tick};
 use crate::ids::{LegId, PayloadType, Ssrc};
 use crate::random::Random;
@@ -76,8 +76,14 @@ impl Sender {
     }
 
     pub fn configure(&mut self, settings: &RtpSettings) {
-        let same =
-            self.codec.as_deref() == Some(&settings.send) && self.packet_ms == settings.packet_ms;
+        let asked = settings.packet_ms.clamp(10, 60) / 10 * 10;
+        let packet_ms = match (&settings.send.codec, asked) {
+            // Opus frames are 10, 20, 40 or 60 ms (RFC 6716 §2.1.4).
+            (CodecId::Opus, 30) => 20,
+            (CodecId::Opus, 50) => 40,
+            (_, asked) => asked,
+        };
+        let same = self.codec.as_deref() == Some(&settings.send) && self.packet_ms == packet_ms;
         if !same {
             self.codec = Some(Arc::new(settings.send.clone()));
             self.encoder = None;
@@ -85,7 +91,7 @@ impl Sender {
             self.local = false;
             self.relay = None;
         }
-        self.packet_ms = settings.packet_ms.clamp(10, 60) / 10 * 10;
+        self.packet_ms = packet_ms;
         self.event_type = settings.dtmf_send;
         if self.event_type.is_none() {
             self.dtmf.clear();
@@ -120,7 +126,7 @@ impl Sender {
     #[must_use]
     pub fn preferred_rate(&self, natural: u32) -> u32 {
         match &self.codec {
-            Some(codec) if codec.codec != crate::codec::CodecId::Opus => codec.clock_rate,
+            Some(codec) if codec.codec != CodecId::Opus => codec.clock_rate,
             _ => natural,
         }
     }
@@ -210,9 +216,10 @@ impl Sender {
         let Some(codec) = self.codec.clone() else {
             return;
         };
-        let stale = self.encoder.as_ref().is_none_or(|encoder| {
-            encoder.rate() != self.preferred_rate(rate) && encoder.can_change_rate()
-        });
+        let stale = self
+            .encoder
+            .as_ref()
+            .is_none_or(|encoder| !encoder.suits(rate));
         if stale {
             self.encoder = Encoder::new(&codec, rate);
             self.samples.clear();
@@ -235,8 +242,8 @@ impl Sender {
                 resampler.process(frame, &mut self.samples);
             }
         }
-        let length = (to / 1_000 * self.packet_ms) as usize;
-        let duration = codec.clock_rate / 1_000 * self.packet_ms;
+        let length = samples(to, self.packet_ms);
+        let duration = samples(codec.clock_rate, self.packet_ms) as u32;
         while self.samples.len() >= length {
             let mut payload = Vec::with_capacity(length);
             let send = self
@@ -408,6 +415,28 @@ mod tests {
             }
             assert_eq!(sizes.len() as u32, 600 / packet_ms);
             assert!(sizes.iter().all(|&size| size as u32 == packet_ms * 8));
+        }
+    }
+
+    #[test]
+    fn opus_packets_have_a_length_that_opus_has() {
+        for (asked, made) in [(10, 10), (20, 20), (30, 20), (40, 40), (50, 40), (60, 60)] {
+            let mut sender = sender("PCMU");
+            let opus = CodecSettings::new(111, "opus", 48_000, 2, "");
+            let mut settings = RtpSettings::plain(opus, None);
+            settings.packet_ms = asked;
+            sender.configure(&settings);
+            let mut stamps = Vec::new();
+            for n in 0..60u64 {
+                let frame = crate::testing::sine(16_000, 300.0, -10.0, 320);
+                sender.push(&frame, 16_000, Time::from_millis(n * 20), &mut |h, _| {
+                    stamps.push(h.timestamp)
+                });
+            }
+            assert_eq!(stamps.len() as u32, 1_200 / made);
+            assert!(stamps
+                .windows(2)
+                .all(|pair| pair[1].wrapping_sub(pair[0]) == made * 48));
         }
     }
 

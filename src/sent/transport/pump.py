@@ -24,6 +24,7 @@ class AgentPump(ABC):
         self.loop = asyncio.get_running_loop()
         self._sink: Callable[[Event], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._pumping = False
         self._again = False
         self._lookups: set[asyncio.Task[None]] = set()
@@ -92,18 +93,19 @@ class AgentPump(ABC):
     def _arm(self) -> None:
         at = self._agent.next_timer()
         if self._timer is not None:
-            if self._timer.when() == at:
+            if self._timer_at == at:
                 return
             self._timer.cancel()
             self._timer = None
         if at is not None:
-            self._timer = self.loop.call_at(at, self._on_timer)
+            # Kept beside the handle, whose own `when` uvloop leaves out for a time that has passed.
+            self._timer, self._timer_at = self.loop.call_at(at, self._on_timer), at
 
     def _on_timer(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None and not self._closed:
             # The loop calls early by up to its clock's resolution; taken at its word, nothing would be due yet.
-            self._agent.handle_timer(max(self.now(), timer.when()))
+            self._agent.handle_timer(max(self.now(), self._timer_at))
             self.touch()
 
     def _look_up(self, event: TargetsNeeded) -> None:

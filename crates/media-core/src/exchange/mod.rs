@@ -9,11 +9,13 @@
 
 mod clock;
 mod error;
+mod moving;
 mod packets;
 mod recording;
 mod stream_leg;
 
 pub use error::ExchangeError;
+pub use moving::Parked;
 pub use recording::RecordingSetup;
 
 use std::cmp::Reverse;
@@ -55,19 +57,6 @@ struct Slot {
     tick: Option<Time>,
     /// Where the leg stands in the timer queue.
     scheduled: Option<Time>,
-}
-
-/// A leg on its way to another thread; it is in no bridge and no recording.
-pub struct Parked {
-    id: LegId,
-    slot: Slot,
-}
-
-impl Parked {
-    #[must_use]
-    pub fn id(&self) -> LegId {
-        self.id
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -353,24 +342,6 @@ impl Exchange {
             rtp.close(unix_micros, now, sink);
         }
         Some(statistics)
-    }
-
-    /// Take a leg away, to `put` it into another thread's exchange. None when there is none, or it is being recorded.
-    pub fn take(&mut self, leg: LegId, now: Time) -> Option<Parked> {
-        if !self.slots.get(&leg)?.recordings.is_empty() {
-            return None;
-        }
-        self.part(leg, now);
-        let slot = self.slots.remove(&leg)?;
-        Some(Parked { id: leg, slot })
-    }
-
-    /// Accept a leg from another thread.
-    pub fn put(&mut self, parked: Parked, now: Time) {
-        let Parked { id, mut slot } = parked;
-        slot.scheduled = None;
-        self.slots.insert(id, slot);
-        self.update_clock(id, now);
     }
 }
 

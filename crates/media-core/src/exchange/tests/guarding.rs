@@ -187,7 +187,7 @@ fn legs_move_between_exchanges() {
     });
     for leg in [A, B] {
         let parked = world.exchange.take(leg, world.now).unwrap();
-        assert_eq!(parked.id(), leg);
+        assert_eq!(parked.legs().collect::<Vec<_>>(), [leg]);
         other.put(parked, world.now);
     }
     assert!(world.exchange.is_empty());

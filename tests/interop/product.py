@@ -1,0 +1,178 @@
+"""SENT as a process of its own, and organizations to make calls in, each with the same people and numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sent.app.local import Local, open_local
+from sent.app.provisioning import add_device, add_person
+from sent.app.settings import Settings, read_settings
+from sent.calls.history import CallDetail, CallHistory, Filter
+from sent.identity.models import Principal
+from sent.identity.roles import Role
+from sent.pbx.announcements import WELCOME
+from sent.pbx.models import ExtensionKind, PbxSettings
+from sent.pbx.store import PbxStore
+from tests.interop.ports import free_port_block
+
+_ROOT = Path(__file__).parents[2]
+_STARTS_WITHIN_S = 60.0
+_ENDS_WITHIN_S = 40.0
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    settings: Settings
+    environment: dict[str, str]
+    log: Path
+
+    @property
+    def sip(self) -> str:
+        return f"127.0.0.1:{self.settings.sip_port}"
+
+    async def sent(self, *words: str, stdin: str = "", seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run ``sent WORDS`` beside the server."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sent.cli.main", *words, env=self.environment,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(seconds):
+                out, err = await process.communicate(stdin.encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode is not None
+        return subprocess.CompletedProcess(words, process.returncode, out.decode(), err.decode())
+
+
+@contextlib.contextmanager
+def running_product() -> Iterator[Product]:
+    """`sent serve` on free ports of loopback with a data folder of its own. It always ends."""
+    # Not pytest's tmp_path: its parents are closed to the user that PostgreSQL runs as when the tests run as root.
+    with tempfile.TemporaryDirectory(prefix="sent-interop-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        ports = free_port_block(4)
+        rtp = free_port_block(400)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("SENT_")} | {
+            "PYTHONPATH": str(_ROOT / "src"),
+            "SENT_DATA_DIR": str(folder / "data"),
+            "SENT_SIP_PORT": str(ports),
+            "SENT_SIP_TLS_PORT": str(ports + 1),
+            "SENT_HTTP_PORT": str(ports + 2),
+            "SENT_RTP_PORTS": f"{rtp}-{rtp + 399}",
+            "SENT_LOG": "json",
+        }
+        log = folder / "log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sent.cli.main", "serve"],
+                env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            )  # fmt: skip
+            try:
+                _wait_until_ready(process, ports + 2, log)
+                yield Product(read_settings(environment), environment, log)
+            finally:
+                process.terminate()
+                try:
+                    process.wait(_ENDS_WITHIN_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + _STARTS_WITHIN_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"SENT ended at its start ({process.returncode}): {log.read_text()[-4000:]}")
+        with (
+            contextlib.suppress(OSError, urllib.error.URLError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer,
+        ):
+            if answer.status == 200:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"SENT was not ready after {_STARTS_WITHIN_S:g} s: {log.read_text()[-4000:]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One phone's login, and the extension that rings it."""
+
+    extension: str
+    user: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """An organization of one test: Alice 101, Bob 102 with two phones, 600 echo, 601 announcement."""
+
+    product: Product
+    local: Local
+    principal: Principal
+    slug: str
+    alice: Account
+    bob: Account
+    bob_second: Account
+
+    async def records(self, count: int = 1, seconds: float = 10.0) -> list[CallDetail]:
+        """The first ``count`` calls that this house made, oldest first, as soon as all of them are over."""
+        history = CallHistory(self.local.database)
+        organization, actor = self.principal.organization_id, self.principal.actor
+        async with asyncio.timeout(seconds):
+            while True:
+                page = await history.list(organization, actor, Filter(live=False))
+                if len(page.calls) >= count:
+                    break
+                await asyncio.sleep(0.05)
+        assert len(page.calls) == count, [call.end_words for call in page.calls]
+        return [await history.get(organization, actor, call.id) for call in reversed(page.calls)]
+
+    async def record(self) -> CallDetail:
+        """The one call that this house made."""
+        (only,) = await self.records(1)
+        return only
+
+    async def record_calls(self, *, inside: bool = False, outside: bool = False) -> None:
+        settings = PbxSettings(record_internal=inside, record_outside=outside)
+        await PbxStore(self.local.database).put_settings(
+            self.principal.organization_id, self.principal.actor, settings
+        )
+
+
+@contextlib.asynccontextmanager
+async def new_house(product: Product) -> AsyncIterator[House]:
+    """A fresh organization, so that no test sees another's phones, trunks or calls."""
+    slug = f"house-{next(_numbers)}"
+    async with open_local(product.settings) as local:
+        organization = await local.identity.create_organization(slug, slug, "US")
+        principal = await local.principal(slug)
+        store = PbxStore(local.database)
+        await add_person(local, principal, "Alice", "101", Role.MEMBER)
+        await add_person(local, principal, "Bob", "102", Role.MEMBER)
+        await store.put_extension(organization.id, principal.actor, "600", ExtensionKind.ECHO)
+        await store.put_extension(
+            organization.id, principal.actor, "601", ExtensionKind.ANNOUNCEMENT, announcement=WELCOME
+        )
+        accounts = []
+        for extension, name in (("101", "desk"), ("102", "desk"), ("102", "sofa")):
+            made = await add_device(local, principal, extension, name)
+            accounts.append(Account(extension, made.device.sip_username, made.secret))
+        yield House(product, local, principal, slug, *accounts)
