@@ -13,17 +13,23 @@ from sent.identity.models import Principal
 from sent.identity.roles import Role
 
 
+ORGANIZATIONS = 4
+"""The calls of a figure are spread over several, as one may have 500 up at once."""
+
+
 async def provision(count: int) -> list[dict[str, str]]:
+    """``count`` people, in turn of one organization after the other; extensions count from 1000 in each."""
     made = []
     async with open_local(read_settings()) as local:
-        organization = await local.identity.create_organization("Bench", "bench", "US")
-        principal = Principal.of_command_line(organization.id, "bench")
-        for number in range(1_000, 1_000 + count):
-            user = await provisioning.add_person(local, principal, f"User {number}", str(number), Role.MEMBER)
-            device = await local.identity.create_device(principal, user.id, "Phone")
-            made.append(
-                {"user": device.device.sip_username, "password": device.secret, "extension": str(number)}
-            )
+        slugs = [f"bench-{n}" for n in range(ORGANIZATIONS)]
+        organizations = [await local.identity.create_organization(slug, slug, "US") for slug in slugs]
+        for number in range(count):
+            organization = organizations[number % ORGANIZATIONS]
+            principal = Principal.of_command_line(organization.id, "bench")
+            extension = str(1_000 + number // ORGANIZATIONS)
+            user = await provisioning.add_person(local, principal, f"User {number}", extension, Role.MEMBER)
+            new = await local.identity.create_device(principal, user.id, "Phone")
+            made.append({"user": new.device.sip_username, "password": new.secret, "extension": extension})
     return made
 
 

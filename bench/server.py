@@ -43,7 +43,7 @@ class Server:
     """time.monotonic() just before the process was made."""
 
     def add_people(self, count: int) -> list[Device]:
-        """``count`` users of one organization with a device each, extensions from 1000 up."""
+        """``count`` people with a phone each, in turn of one organization after the other (`bench.provision`)."""
         done = subprocess.run(
             [sys.executable, "-m", "bench.provision", str(count)],
             env=self.environment,

@@ -26,7 +26,7 @@ use crate::ids::{IdMap, LegId, PlaybackId, RecordingHandle, Ssrc};
 use crate::playback::Playback;
 use crate::random::Random;
 use crate::rtp_leg::RtpLeg;
-use crate::settings::RtpSettings;
+use crate::settings::{CodecSettings, RtpSettings};
 use crate::spool::Side;
 use crate::stats::LegStatistics;
 use crate::stream_buffer::StreamHandle;
@@ -350,6 +350,14 @@ fn check(settings: &RtpSettings) -> Result<(), String> {
         return Err(format!(
             "packet_ms is {}; use 10 to 60 in steps of 10",
             settings.packet_ms
+        ));
+    }
+    let clash = |codec: &&CodecSettings| Some(codec.payload_type) == settings.dtmf_receive;
+    if let Some(codec) = settings.receive.iter().find(clash) {
+        return Err(format!(
+            "payload type {} means both {} and telephone-event; give each its own",
+            codec.payload_type.0,
+            codec.codec.name()
         ));
     }
     for codec in settings.receive.iter().chain([&settings.send]) {
