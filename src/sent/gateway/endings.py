@@ -177,11 +177,12 @@ _ENDED: dict[str, tuple[EndCode, str]] = {
     "ack_timeout": (EndCode.FAILED, "{name} never confirmed the answer (no ACK)."),
     "dialog_gone": (EndCode.SESSION_EXPIRED, "{name} no longer knows this call; it may have restarted."),
     "transport": (EndCode.FAILED, "The connection to {name} broke."),
+    "unanswered": (EndCode.NO_ANSWER, "The call of {name} rang for too long."),
 }
 
 
 def from_end(cause: str, side: Side, by: str, *, reason: str | None = None, by_remote: bool = True) -> Ending:
-    """An established session that ended: ``bye``, ``timer``, ``ack_timeout``, ``dialog_gone``, ``transport``.
+    """A session that ended: ``bye``, ``timer``, ``ack_timeout``, ``dialog_gone``, ``transport``, ``unanswered``.
 
     ``by`` is this leg's role in the call, ``caller`` or ``callee``.
     """

@@ -94,6 +94,7 @@ def test_silence(cause: str, side: Side, code: EndCode, blame: Blame):
 def test_ends_of_an_established_call():
     assert from_end("bye", BOB, "callee").words == "Bob hung up."
     assert from_end("timer", BOB, "callee").code is EndCode.SESSION_EXPIRED
+    assert from_end("unanswered", BOB, "caller").code is EndCode.NO_ANSWER
     assert from_end("ack_timeout", BOB, "caller").words == "Bob never confirmed the answer (no ACK)."
     assert cancelled_by_caller(BOB).blame is Blame.CALLER
 
