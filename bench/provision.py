@@ -12,7 +12,6 @@ from sent.app.settings import read_settings
 from sent.identity.models import Principal
 from sent.identity.roles import Role
 
-
 ORGANIZATIONS = 4
 """The calls of a figure are spread over several, as one may have 500 up at once."""
 

@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sent.infra.db.embedded import EmbeddedPostgres
-
 from bench.process import wait_until
+from sent.infra.db.embedded import EmbeddedPostgres
 
 SIP_PORT, TLS_PORT, HTTP_PORT = 25_060, 25_061, 28_000
 ROOT = Path(__file__).parent.parent

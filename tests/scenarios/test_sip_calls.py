@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
-from tests.scenarios.sip_support import BOB, BOB_URI, CLEAN, Pair, both_networks, play
-
 from sent.sip.config import AgentConfig
 from sent.sip.events import Accepted, Cancelled, Confirmed, Ended, Failed, InfoReceived, InviteReceived, Progress
 from sent.sip.session_state import SessionState
 from sent.testing.phone import PhoneScript
+from tests.scenarios.sip_support import BOB, BOB_URI, CLEAN, Pair, both_networks, play
 
 
 @both_networks

@@ -6,11 +6,11 @@ import asyncio
 from random import Random
 
 import pytest
-from tests.scenarios.sip_support import BOB_URI, Pair, assert_empty
 
 from sent.sip.config import AgentConfig
 from sent.testing.clock import run_virtual
 from sent.testing.phone import LAST_EVENTS, Call, PhoneScript
+from tests.scenarios.sip_support import BOB_URI, Pair, assert_empty
 
 
 async def fiddle(call: Call, dice: Random, actions: int) -> None:

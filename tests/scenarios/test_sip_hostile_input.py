@@ -6,8 +6,6 @@ import asyncio
 import random
 
 import pytest
-from tests.scenarios.sip_stub import Raw, Stub
-from tests.scenarios.sip_support import assert_empty
 
 from sent.sip.config import AgentConfig
 from sent.sip.events import InviteReceived, RequestReceived
@@ -15,6 +13,8 @@ from sent.sip.message import Response
 from sent.sip.parser import parse_datagram
 from sent.testing.clock import run_virtual
 from sent.testing.wire import Wire
+from tests.scenarios.sip_stub import Raw, Stub
+from tests.scenarios.sip_support import assert_empty
 
 US = ("10.0.0.9", 5060)
 SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nt=0 0\r\n"

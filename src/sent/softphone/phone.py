@@ -21,8 +21,8 @@ from sent.sip.events import (
     SessionEvent,
     TargetsNeeded,
 )
-from sent.sip.header_values import NameAddr
 from sent.sip.flow import Target
+from sent.sip.header_values import NameAddr
 from sent.sip.headers import Headers
 from sent.sip.message import Request, Response
 from sent.sip.uri import SipUri
