@@ -140,9 +140,7 @@ async def _watch(local: Local, trunk: Trunk) -> int:
             if status.phase == "registered" or (status.phase is None and status.health_words != "Not tried yet."):
                 return 0
             if status.phase == "retrying":
-                print(
-                    "SENT keeps trying. Is it a typing error? Then: sent trunk remove, and add it again."
-                )
+                print("SENT keeps trying. Is it a typing error? Then: sent trunk remove, and add it again.")
                 return 1
         await asyncio.sleep(0.5)
     if not said:
