@@ -31,7 +31,7 @@ SETTINGS: Mapping[str, str] = {
 
 
 def default_data_dir() -> Path:
-    """The user's own data folder; as root a system folder, since PostgreSQL runs as somebody who may not enter /root."""
+    """The user's own data folder; for root a system folder, since PostgreSQL runs as one who may not enter /root."""
     return Path("/var/lib/sent") if os.geteuid() == 0 else Path("~/.local/share/sent").expanduser()
 
 
