@@ -58,6 +58,11 @@ class Talk:
         assert self.call.state is PhoneState.OVER, f"the call is still {self.call.state.name} after {seconds} s"
         await self._task
 
+    async def drop(self) -> None:
+        """At the end of a test, whatever state the call is in."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
     async def _run(self) -> None:
         period = array.array("h", (round(PEAK * math.sin(2 * math.pi * self._hertz * n / RATE)) for n in range(RATE)))
         second = period.tobytes()
@@ -84,6 +89,8 @@ class Voice:
         self.transport = SipTransport(Agent(AgentConfig(user_agent="test phone"), lambda: secrets.token_hex(8)))
         self.answers = True
         self.talks: list[Talk] = []
+        """Of incoming calls that were answered."""
+        self._all: list[Talk] = []
         self.incoming: list[PhoneCall] = []
         self._changed = asyncio.Event()
 
@@ -136,11 +143,15 @@ class Voice:
         self._changed.set()
 
     def _talk(self, call: PhoneCall) -> Talk:
-        return Talk(self._engine, call, self._hertz)
+        talk = Talk(self._engine, call, self._hertz)
+        self._all.append(talk)
+        return talk
 
     async def vanish(self) -> None:
-        """Without a word: its sockets are gone."""
+        """Without a word: its sockets are gone, and what it would say goes nowhere."""
         await self.transport.close()
+        for talk in self._all:
+            await talk.drop()
 
 
 @contextlib.asynccontextmanager
@@ -165,7 +176,7 @@ async def voice(
             await phone.register()
         yield phone
     finally:
-        await phone.transport.close()
+        await phone.vanish()
 
 
 @contextlib.asynccontextmanager

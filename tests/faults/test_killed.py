@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sent.media.engine import RustEngine
@@ -37,7 +38,7 @@ async def test_after_a_kill_records_are_closed_recordings_play_and_phones_can_be
         took = await asyncio.to_thread(own_server.start)
         assert took < 8
         assert [process.pid for process in own_server.postgres()] != [left_behind.pid]
-        assert not left_behind.is_running()
+        assert not left_behind.is_running() or left_behind.status() == psutil.STATUS_ZOMBIE  # nobody may reap it
 
         (record,) = await ended_records(house, 1)
         assert record.call.end_code == "interrupted"
@@ -58,7 +59,7 @@ async def test_after_a_kill_records_are_closed_recordings_play_and_phones_can_be
 
         # Nobody has registered since.
         again = await alice.talk_to("102")
-        await hear_each_other(again, await bob.answered(2), 1.5)
+        await hear_each_other(again, await bob.answered(2))
         again.call.hang_up()
         await again.over()
     assert own_server.stop() == 0
