@@ -25,7 +25,6 @@ $(UV):
 # Packages first, then the extension: each is made again only when what it is made of changed.
 $(VENV)/.packages: requirements.lock | $(UV)
 	$(UV) pip sync --quiet --require-hashes requirements.lock
-	$(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || true
 	@touch $@
 
 $(VENV)/.engine: $(VENV)/.packages pyproject.toml $(RUST_SOURCES)

@@ -22,7 +22,7 @@ GO_ON_AFTER = frozenset({Blame.CARRIER})
 def plan_outbound(
     dialed: str, caller: Party, trunks: Sequence[Trunk], usable: Callable[[UUID], bool], *, record: bool = False
 ) -> Plan | None:
-    """A plan for ``dialed``, or None when it is no number outside (neither ``+`` nor a trunk's prefix).
+    """A plan for ``dialed``, or None when it is no number outside: neither ``+`` nor a trunk's prefix and a number.
 
     Enabled trunks are tried by priority, those that are not ``usable`` (known to be down) last, as they may be back.
     Where every trunk closes the destination, the plan refuses with the first one's words.
@@ -32,6 +32,8 @@ def plan_outbound(
     for trunk in sorted(trunks, key=lambda t: (not usable(t.id), t.priority, t.name)):
         number = _outside_number(dialed, trunk)
         if number is None or not trunk.enabled:
+            continue
+        if number.kind is NumberKind.INVALID and not dialed.startswith("+"):
             continue
         reason = refusal(trunk, number)
         if reason is None:
