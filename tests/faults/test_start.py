@@ -36,6 +36,7 @@ def stopped_server() -> Iterator[Server]:
 @contextlib.contextmanager
 def taken(kind: socket.SocketKind, port: int) -> Iterator[None]:
     with socket.socket(socket.AF_INET, kind) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past what is in TIME_WAIT
         other.bind(("127.0.0.1", port))
         if kind is socket.SOCK_STREAM:
             other.listen()

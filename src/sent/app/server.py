@@ -98,7 +98,14 @@ async def run_server(settings: Settings, ready: Callable[[Running], Awaitable[No
 @contextlib.asynccontextmanager
 async def _server(settings: Settings, stop: asyncio.Event, hurry: asyncio.Event) -> AsyncIterator[Running]:  # noqa: PLR0915  # wiring is one list
     process_start = datetime.now(UTC)
-    settings.data_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            "app.data_folder",
+            f"The data folder {settings.data_dir} cannot be made: {error.strerror}. Set SENT_DATA_DIR to a folder that"
+            " this user may write.",
+        ) from error
     metrics = Metrics()
     async with contextlib.AsyncExitStack() as ends:
         # What lies on the disk and behind it.
@@ -120,7 +127,7 @@ async def _server(settings: Settings, stop: asyncio.Event, hurry: asyncio.Event)
         ends.push_async_callback(records.close)
 
         # Media and calls.
-        engine = RustEngine(*settings.rtp_ports)
+        engine = RustEngine(*settings.rtp_ports, setting="SENT_RTP_PORTS")
         ends.callback(engine.shut_down)
         media_events = MediaEvents()
         engine.listen(media_events.dispatch)
@@ -246,11 +253,14 @@ class _Background:
     async def listening(self, event: asyncio.Event) -> None:
         """Wait for ``event``, or raise what ended the only task before it came."""
         (task,) = self._tasks
+        task.remove_done_callback(self._done)  # what ends it now is raised here, and need not be logged as well
         waiting = asyncio.ensure_future(event.wait())
         await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if task.done():
+            self._tasks.discard(task)
             await task
+        task.add_done_callback(self._done)
 
     async def end(self, until_end: asyncio.Event) -> None:
         """Those that watch ``until_end`` finish their work; the others are cancelled."""
