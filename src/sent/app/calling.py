@@ -54,7 +54,7 @@ class Calling:
 
 def build_calling(settings: Settings, storage: Storage, metrics: Metrics, ends: contextlib.AsyncExitStack) -> Calling:
     """Nothing listens and nothing is read from the database yet. ``ends`` closes sockets and engine."""
-    engine = RustEngine(*settings.rtp_ports)
+    engine = RustEngine(*settings.rtp_ports, setting="SENT_RTP_PORTS")
     ends.callback(engine.shut_down)
     media_events = MediaEvents()
     engine.listen(media_events.dispatch)
