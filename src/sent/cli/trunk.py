@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add.add_argument(
         "--country",
-        help="how numbers without + are read there (default: the organization's; empty: a line to another phone system)",
+        help="how numbers without + are read (default: the organization's; empty: a line to another phone system)",
     )
     add.add_argument("--caller-id-in", choices=[h.value for h in CallerIdHeader], default=CallerIdHeader.FROM.value)
     add.add_argument("--priority", type=int, default=10, help="lower is tried first (default 10)")
