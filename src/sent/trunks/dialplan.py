@@ -79,6 +79,6 @@ def _ring(trunk: Trunk, number: OutsideNumber, caller: Party) -> Ring:
 
 def refuse_unknown_number(number: str, trunk: Trunk) -> Plan:
     """An incoming call to a number that no trunk of ours has."""
-    words = f"{number} is not one of the numbers of trunk {trunk.name}. Add it: sent trunk number."
+    words = f"{number} is not one of the numbers of trunk {trunk.name}. Add it: sent number add TRUNK NUMBER EXTENSION."
     ending = Ending(EndCode.NOT_FOUND, words, "system", Blame.CALLER, 404)
     return Plan(Direction.INBOUND, Party(PartyKind.OUTSIDE, number), (Refuse(ending),))
