@@ -11,7 +11,7 @@ from bench import sipp
 from bench.server import Device, Server
 
 CALLER_PORT, CALLEE_PORT = 26_000, 26_100
-PAIRS = 100
+PAIRS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class People:
 def people(one: Server, folder: Path, core: int | None = None) -> Iterator[People]:
     """``PAIRS`` callers, and as many callees that are registered and answer, until the block ends."""
     devices: Sequence[Device] = one.add_people(2 * PAIRS)
+    # Both halves count through the organizations in the same order, so each pair is of one.
     callers, callees = devices[:PAIRS], devices[PAIRS:]
     registering, calling = folder / "callees.csv", folder / "callers.csv"
     sipp.write_accounts(registering, callees, callees)

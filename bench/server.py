@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.process import wait_until
 from sent.infra.db.embedded import EmbeddedPostgres
 
-from bench.process import wait_until
-
 SIP_PORT, TLS_PORT, HTTP_PORT = 25_060, 25_061, 28_000
-SENT = Path(sys.executable).with_name("sent")
+ROOT = Path(__file__).parent.parent
 _OPTIONS = (
     "OPTIONS sip:127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{own};branch=z9hG4bK{own}{count}\r\n"
     "From: <sip:probe@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: probe-{own}-{count}\r\nCSeq: 1 OPTIONS\r\n"
@@ -42,24 +41,18 @@ class Server:
     started: float
     """time.monotonic() just before the process was made."""
 
-    def sent(self, *words: str) -> str:
-        """Run `sent …` beside the server and return what it printed."""
-        done = subprocess.run(
-            [SENT, *words], env=self.environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"sent {' '.join(words)}: {done.stderr}")
-        return done.stdout
-
     def add_people(self, count: int) -> list[Device]:
-        """``count`` users of one organization with a device each, extensions from 1000 up."""
-        self.sent("organization", "add", "Bench", "--slug", "bench")
-        people = []
-        for number in range(1_000, 1_000 + count):
-            self.sent("user", "add", f"User {number}", "--extension", str(number))
-            made = json.loads(self.sent("device", "add", str(number), "--json"))
-            people.append(Device(made["user_name"], made["password"], str(number)))
-        return people
+        """``count`` people with a phone each, in turn of one organization after the other (`bench.provision`)."""
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.provision", str(count)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+            cwd=ROOT,
+        )
+        return [Device(**made) for made in json.loads(done.stdout)]
 
 
 @contextlib.contextmanager
@@ -90,7 +83,7 @@ def server(owner_dsn: str, *, core: int | None = None, wait: bool = True) -> Ite
         pin = ["taskset", "-c", str(core)] if core is not None else []
         started = time.monotonic()
         process = subprocess.Popen(
-            [*pin, SENT, "serve"],
+            [*pin, sys.executable, "-m", "sent.cli.main", "serve"],
             env=environment,
             stdout=log,
             stderr=log,
@@ -100,6 +93,8 @@ def server(owner_dsn: str, *, core: int | None = None, wait: bool = True) -> Ite
                 wait_until(answers_http, "SENT to answer HTTP")
                 wait_until(lambda: answers_sip(0), "SENT to answer SIP")
             yield Server(process.pid, environment, started)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; its log: {Path(log.name).read_text()[-2000:]}") from error
         finally:
             process.terminate()
             try:

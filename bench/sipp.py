@@ -30,8 +30,11 @@ def available() -> bool:
 
 
 def write_accounts(file: Path, callers: Sequence[Device], callees: Sequence[Device]) -> None:
-    """SIPp's injection file: caller, password, the callee's extension."""
-    rows = [f"{a.user};{a.password};{b.extension}" for a, b in zip(callers, callees, strict=True)]
+    """SIPp's injection file: the caller, its credentials as SIPp wants to find them there, the callee's extension."""
+    rows = [
+        f"{a.user};[authentication username={a.user} password={a.password}];{b.extension}"
+        for a, b in zip(callers, callees, strict=True)
+    ]
     file.write_text("SEQUENTIAL\n" + "\n".join(rows) + "\n")
 
 

@@ -299,6 +299,8 @@ class World:
         self.phones: dict[str, list[Phone]] = {}
         self.target_seconds: dict[str, float] = {}
         self.target_errors: dict[str, Exception] = {}
+        self.stubborn: set[str] = set()
+        """Targets that make their legs even when nobody wants them any more."""
         self.snapshots: list[CallSnapshot] = []
         self.start_time = asyncio.get_running_loop().time()
         self.ladder = Ladders()
@@ -328,7 +330,11 @@ class World:
 
     async def legs_for(self, target: RingTarget, call_id: UUID, organization_id: UUID) -> Sequence[Phone]:
         number = target.party.number
-        await asyncio.sleep(self.target_seconds.get(number, 0.0))
+        try:
+            await asyncio.sleep(self.target_seconds.get(number, 0.0))
+        except asyncio.CancelledError:
+            if number not in self.stubborn:
+                raise
         if number in self.target_errors:
             raise self.target_errors[number]
         return self.phones.get(number, [])

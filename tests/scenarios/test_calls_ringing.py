@@ -198,6 +198,23 @@ def test_the_caller_cancels_while_legs_are_being_made():
     run(scenario())
 
 
+def test_legs_that_come_after_the_call_is_over_are_ended_too():
+    async def scenario():
+        world = World()
+        bob = world.phone("Bob", "102", (1, "ringing"))
+        world.target_seconds["102"] = 2
+        world.stubborn.add("102")
+        world.route("102", world.ring("102"))
+        alice = world.caller()
+        call = world.start(alice)
+        alice.later(1, "cancel")
+        record = await world.finished(call)
+        assert bob.commands == ["end cancelled"]
+        assert [leg.state.value for leg in record.legs] == ["ended", "ended"]
+
+    run(scenario())
+
+
 def test_nobody_answers():
     async def scenario():
         world = World()
@@ -318,6 +335,20 @@ def test_a_carriers_failure_goes_on_to_the_next_step():
         assert record.ending.code is EndCode.HUNG_UP
         assert "ring" in two.commands
         assert [leg.ending.code for leg in record.legs[1:]] == [EndCode.CARRIER_UNREACHABLE, EndCode.HUNG_UP]
+
+    run(scenario())
+
+
+def test_legs_of_a_step_that_is_over_do_not_ring_in_the_next_one():
+    async def scenario():
+        world = World()
+        one = world.phone("One", "+491", (0, "answer"), trunk=True)
+        world.target_seconds["+491"] = 3
+        world.phone("Two", "+492", (1, "ringing"), (5, "answer"), (6, "hangup"), trunk=True)
+        world.route("102", world.ring("+491", seconds=1), world.ring("+492"))
+        record = await world.finished(world.start(world.caller()))
+        assert one.commands == ["end cancelled"]
+        assert record.ending.words == "Two hung up."
 
     run(scenario())
 

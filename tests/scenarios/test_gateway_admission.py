@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sent.calls.ending import EndCode
 from sent.identity.models import DigestAlgorithm
+from sent.kit.errors import Unavailable
 from sent.sip.events import Accepted, Failed, ResponseReceived
 from sent.sip.headers import Headers
 from sent.sip.message import Request, Response
@@ -298,5 +299,42 @@ def test_stolen_credentials_do_not_fit_another_number():
         await world.settle()
         assert world.record.ending is not None
         assert world.record.ending.code is EndCode.HUNG_UP
+
+    play(scenario)
+
+
+def test_while_credentials_cannot_be_looked_up_phones_are_told_to_come_back_and_calls_go_on():
+    async def scenario(world: World) -> None:
+        alice, bob = await two_phones(world)
+        call = alice.call("102")
+        await call.wait(Accepted)
+
+        async def away(_: str) -> None:
+            raise Unavailable("db.unavailable", "The database does not answer.")
+
+        world.credentials.find = away  # type: ignore[assignment]
+        refused = await bob.register()
+        assert (refused.status, refused.headers.get("retry-after")) == (503, "10")
+        failed = await bob.call("101").wait(Failed)
+        assert failed.status == 503
+        await asyncio.sleep(60)
+        assert call.last is None
+        call.hang_up()
+        await world.settle()
+        world.check_released()
+
+    play(scenario)
+
+
+def test_a_fault_of_ours_is_answered_with_500_and_not_with_silence():
+    async def scenario(world: World) -> None:
+        alice, _ = await two_phones(world)
+
+        async def broken(_: str) -> None:
+            raise RuntimeError("a bug")
+
+        world.credentials.find = broken  # type: ignore[assignment]
+        assert (await alice.call("102").wait(Failed)).status == 500
+        assert (await alice.register()).status == 500
 
     play(scenario)

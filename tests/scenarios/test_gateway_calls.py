@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -534,3 +535,22 @@ def test_a_bad_network_repeats_loses_and_reorders_everything(seed: int):
         world.check_released()
 
     play(scenario, seed=seed, loss=0.15, duplicate=0.5, jitter=0.3)
+
+
+def test_a_phone_on_tls_is_asked_for_srtp_and_then_for_best_effort():
+    async def scenario(world: World) -> None:
+        alice, bob = await two_phones(world, PhoneScript(reject_with=488))
+        user_id = world.credentials.devices["bob"].user_id
+        (binding,) = world.registrations.of_user(user_id)
+        secure = replace(binding, transport="TLS", flow=None, contact="sip:bob@10.0.1.2:5060")
+        await bob.register(expires=0)
+        world.bindings.restore([secure])
+        await alice.call("102").wait(Failed)
+        offers = [call.incoming.body for call in bob.calls if call.incoming is not None]
+        assert [b"RTP/SAVP " in offer for offer in offers] == [True, False]
+        assert all(b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" in offer for offer in offers)
+        await world.settle()
+        assert ending(world)[0] is EndCode.NO_COMMON_CODEC
+        world.check_released()
+
+    play(scenario)

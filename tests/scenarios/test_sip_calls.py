@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
-from tests.scenarios.sip_support import BOB_URI, CLEAN, Pair, both_networks, play
-
+from sent.sip.config import AgentConfig
 from sent.sip.events import Accepted, Cancelled, Confirmed, Ended, Failed, InfoReceived, InviteReceived, Progress
 from sent.sip.session_state import SessionState
 from sent.testing.phone import PhoneScript
+from tests.scenarios.sip_support import BOB, BOB_URI, CLEAN, Pair, both_networks, play
 
 
 @both_networks
@@ -206,3 +206,32 @@ def test_no_memory_is_kept_of_a_hundred_calls() -> None:
             call.hang_up()
 
     play(scenario, CLEAN, 1)
+
+
+@both_networks
+def test_a_contact_that_is_a_name_is_looked_up_for_requests_in_the_dialog(network: dict[str, float], seed: int) -> None:
+    async def scenario(pair: Pair) -> None:
+        pair.wire.name("bob.test", BOB)
+        call = pair.alice.call(BOB_URI)
+        bob = await pair.bob.wait_for_call()
+        await bob.wait(Confirmed)
+        assert call.session.dialog is not None
+        assert str(call.session.dialog.remote_target) == "sip:bob@bob.test:5060"
+        call.hang_up()
+        assert (await bob.wait(Ended)).by_remote
+
+    named = AgentConfig(methods=frozenset(), advertise=lambda place: ("bob.test", 5060))
+    play(scenario, network, seed, config=named, alice_config=AgentConfig(methods=frozenset()))
+
+
+def test_a_contact_that_cannot_be_found_falls_back_to_where_the_call_came_from() -> None:
+    async def scenario(pair: Pair) -> None:
+        call = pair.alice.call(BOB_URI)
+        bob = await pair.bob.wait_for_call()
+        await bob.wait(Confirmed)
+        assert pair.alice.agent.counters["lookups_failed"] == 1
+        call.hang_up()
+        assert (await bob.wait(Ended)).by_remote
+
+    lost = AgentConfig(methods=frozenset(), advertise=lambda place: ("nowhere.test", 5060))
+    play(scenario, CLEAN, 1, config=lost, alice_config=AgentConfig(methods=frozenset()))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.scenarios.sip_stub import Stub
-from tests.scenarios.sip_support import CLEAN, ROUGH, assert_empty, both_networks
 
 from sent.sip.digest import Challenge, find_credentials, ha1, verify
 from sent.sip.errors import LocalProtocolError
@@ -16,6 +14,8 @@ from sent.sip.uri import SipUri
 from sent.testing.clock import run_virtual
 from sent.testing.phone import WirePhone
 from sent.testing.wire import Wire
+from tests.scenarios.sip_stub import Stub
+from tests.scenarios.sip_support import CLEAN, ROUGH, assert_empty, both_networks
 
 SERVER = ("10.0.0.9", 5060)
 PASSWORD = "correct horse"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.scenarios.sip_stub import Raw
-from tests.scenarios.sip_support import ALICE, assert_empty, both_networks
-
 from sent.sip.events import Accepted, Ended, Progress
 from sent.sip.message import Request
 from sent.sip.parser import parse_datagram
 from sent.testing.clock import run_virtual
 from sent.testing.phone import WirePhone
 from sent.testing.wire import Wire
+from tests.scenarios.sip_stub import Raw
+from tests.scenarios.sip_support import ALICE, assert_empty, both_networks
 
 SDP = "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nt=0 0\r\n"
 

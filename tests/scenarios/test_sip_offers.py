@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.scenarios.sip_support import BOB_URI, CLEAN, Pair, both_networks, play
 
 from sent.sip.events import (
     Accepted,
@@ -17,6 +16,7 @@ from sent.sip.events import (
     Progress,
 )
 from sent.testing.phone import Call, PhoneScript, direction_of
+from tests.scenarios.sip_support import BOB_URI, CLEAN, Pair, both_networks, play
 
 
 async def connected(pair: Pair, **options: object) -> tuple[Call, Call]:

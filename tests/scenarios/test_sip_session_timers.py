@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.scenarios.sip_support import ALICE, BOB, BOB_URI, CLEAN, Pair, both_networks, play
 
 from sent.sip.config import AgentConfig
 from sent.sip.events import Accepted, Confirmed, Ended
 from sent.testing.phone import Call
+from tests.scenarios.sip_support import ALICE, BOB, BOB_URI, CLEAN, Pair, both_networks, play
 
 SHORT = AgentConfig(methods=frozenset(), session_expires=90)
 

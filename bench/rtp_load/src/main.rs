@@ -109,7 +109,9 @@ fn receive_all(sockets: &[i32], epoch: Instant, stop: &AtomicBool) -> Result<Lat
     let poller = sockets::Poller::new(sockets)?;
     let mut latency = Latency::default();
     while !stop.load(Ordering::Relaxed) {
-        poller.wait(20, |fd| sockets::drain(fd, |packet| latency.record(packet, epoch.elapsed())));
+        poller.wait(20, |fd| {
+            sockets::drain(fd, |packet| latency.record(packet, epoch.elapsed()))
+        });
     }
     Ok(latency)
 }

@@ -104,8 +104,19 @@ fn parameter<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-fn is_opus_rate(rate: u32) -> bool {
-    matches!(rate, 8_000 | 12_000 | 16_000 | 24_000 | 48_000)
+/// Samples in `ms` milliseconds.
+#[must_use]
+pub fn samples(rate: u32, ms: u32) -> usize {
+    (u64::from(rate) * u64::from(ms) / 1_000) as usize
+}
+
+/// The rate at which Opus is used for audio that is needed, or given, at `rate`.
+#[must_use]
+pub fn opus_rate(rate: u32) -> u32 {
+    match rate {
+        8_000 | 12_000 | 16_000 | 24_000 => rate,
+        _ => 48_000,
+    }
 }
 
 enum DecoderKind {
@@ -134,11 +145,7 @@ impl Decoder {
                 channels: usize::from(settings.channels.max(1)),
             },
             CodecId::Opus => {
-                rate = if is_opus_rate(wanted_rate) {
-                    wanted_rate
-                } else {
-                    48_000
-                };
+                rate = opus_rate(wanted_rate);
                 DecoderKind::Opus(Box::new(opus::Decoder::new(rate, Channels::Mono).ok()?))
             }
             CodecId::Other(_) => return None,
@@ -155,10 +162,10 @@ impl Decoder {
         self.rate
     }
 
-    /// Made for another rate it would give another rate (Opus).
+    /// A new decoder would not come closer to `wanted_rate`.
     #[must_use]
-    pub fn can_change_rate(&self) -> bool {
-        matches!(self.kind, DecoderKind::Opus(_))
+    pub fn suits(&self, wanted_rate: u32) -> bool {
+        !matches!(self.kind, DecoderKind::Opus(_)) || self.rate == opus_rate(wanted_rate)
     }
 
     /// Append the payload's samples to `out`; a payload that cannot be decoded is concealed as 20 ms.
@@ -189,7 +196,7 @@ impl Decoder {
 
     /// Make up `ms` milliseconds of lost audio.
     pub fn conceal(&mut self, ms: u32, out: &mut Vec<i16>) {
-        let count = (self.rate / 1_000 * ms) as usize;
+        let count = samples(self.rate, ms);
         match &mut self.kind {
             DecoderKind::Ulaw(concealer) | DecoderKind::Alaw(concealer) => {
                 concealer.conceal(count, out)
@@ -207,7 +214,7 @@ impl Decoder {
     pub fn recover(&mut self, next: &[u8], ms: u32, out: &mut Vec<i16>) {
         let start = out.len();
         if matches!(self.kind, DecoderKind::Opus(_)) && self.opus_decode(next, ms, true, out) {
-            out.resize(start + (self.rate / 1_000 * ms) as usize, 0);
+            out.resize(start + samples(self.rate, ms), 0);
         } else {
             self.conceal(ms, out);
         }
@@ -217,8 +224,7 @@ impl Decoder {
         let DecoderKind::Opus(decoder) = &mut self.kind else {
             return false;
         };
-        self.scratch
-            .resize((self.rate / 1_000 * max_ms) as usize, 0);
+        self.scratch.resize(samples(self.rate, max_ms), 0);
         match decoder.decode(payload, &mut self.scratch, fec) {
             Ok(count) => {
                 out.extend_from_slice(&self.scratch[..count]);
@@ -253,11 +259,7 @@ impl Encoder {
             CodecId::Pcma => EncoderKind::Alaw,
             CodecId::L16 => EncoderKind::L16,
             CodecId::Opus => {
-                rate = if is_opus_rate(source_rate) {
-                    source_rate
-                } else {
-                    48_000
-                };
+                rate = opus_rate(source_rate);
                 let mut encoder =
                     opus::Encoder::new(rate, Channels::Mono, Application::Voip).ok()?;
                 let flag = |name| parameter(&settings.fmtp, name) == Some("1");
@@ -288,10 +290,10 @@ impl Encoder {
         self.rate
     }
 
-    /// Made for another rate it would take another rate (Opus).
+    /// A new encoder would not come closer to `source_rate`.
     #[must_use]
-    pub fn can_change_rate(&self) -> bool {
-        matches!(self.kind, EncoderKind::Opus(_))
+    pub fn suits(&self, source_rate: u32) -> bool {
+        !matches!(self.kind, EncoderKind::Opus(_)) || self.rate == opus_rate(source_rate)
     }
 
     /// Encode one packet's samples (10, 20, 40 or 60 ms) and append the payload to `out`. False: nothing needs to be
@@ -312,124 +314,5 @@ impl Encoder {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{goertzel_dbm0, sine};
-    use proptest::prelude::*;
-
-    fn round_trip(name: &str, clock: u32, rate: u32, packet_ms: u32) -> Vec<i16> {
-        let settings = CodecSettings::new(96, name, clock, 1, "useinbandfec=1");
-        let mut encoder = Encoder::new(&settings, rate).unwrap();
-        let mut decoder = Decoder::new(&settings, rate).unwrap();
-        assert_eq!(encoder.rate(), decoder.rate());
-        let mut heard = Vec::new();
-        for packet in sine(rate, 1_000.0, -13.0, rate as usize)
-            .chunks_exact((rate / 1_000 * packet_ms) as usize)
-        {
-            let mut payload = Vec::new();
-            assert!(encoder.encode(packet, &mut payload));
-            assert_eq!(
-                settings.codec.duration(&payload, clock, 1),
-                Some(clock / 1_000 * packet_ms)
-            );
-            decoder.decode(&payload, &mut heard);
-        }
-        heard
-    }
-
-    #[test]
-    fn a_tone_survives_every_codec() {
-        for (name, clock, rate) in [
-            ("PCMU", 8_000, 8_000),
-            ("pcma", 8_000, 8_000),
-            ("L16", 16_000, 16_000),
-            ("opus", 48_000, 8_000),
-            ("opus", 48_000, 16_000),
-            ("opus", 48_000, 48_000),
-        ] {
-            for packet_ms in [10, 20, 40, 60] {
-                let heard = round_trip(name, clock, rate, packet_ms);
-                let level = goertzel_dbm0(&heard[heard.len() / 4..], rate, 1_000.0);
-                assert!(
-                    (level - -13.0).abs() < 1.0,
-                    "{name} {rate} {packet_ms}: {level}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn opus_conceals_and_recovers() {
-        let settings = CodecSettings::new(96, "opus", 48_000, 2, "useinbandfec=1");
-        let mut encoder = Encoder::new(&settings, 16_000).unwrap();
-        let mut decoder = Decoder::new(&settings, 16_000).unwrap();
-        let tone = sine(16_000, 300.0, -10.0, 16_000);
-        let packets: Vec<Vec<u8>> = tone
-            .chunks_exact(320)
-            .map(|frame| {
-                let mut payload = Vec::new();
-                encoder.encode(frame, &mut payload);
-                payload
-            })
-            .collect();
-        let mut heard = Vec::new();
-        for (index, payload) in packets.iter().enumerate() {
-            match index {
-                20 => decoder.recover(&packets[21], 20, &mut heard),
-                30 => decoder.conceal(20, &mut heard),
-                _ => decoder.decode(payload, &mut heard),
-            }
-        }
-        assert_eq!(heard.len(), 16_000);
-        for lost in [20, 30] {
-            let gap = &heard[lost * 320..(lost + 1) * 320];
-            assert!(goertzel_dbm0(gap, 16_000, 300.0) > -16.0, "{lost}");
-        }
-    }
-
-    #[test]
-    fn dtx_sends_little_in_silence() {
-        let settings = CodecSettings::new(96, "opus", 48_000, 2, "minptime=10; usedtx=1");
-        let mut encoder = Encoder::new(&settings, 8_000).unwrap();
-        let sent = (0..100)
-            .filter(|_| encoder.encode(&[0; 160], &mut Vec::new()))
-            .count();
-        assert!(sent < 40, "{sent}");
-    }
-
-    #[test]
-    fn durations_follow_the_toc() {
-        assert_eq!(opus_duration(&[]), None);
-        assert_eq!(opus_duration(&[0b0000_1000]), Some(960)); // SILK NB 20 ms
-        assert_eq!(opus_duration(&[0b1110_0001]), Some(240)); // CELT FB 2.5 ms, two frames
-        assert_eq!(opus_duration(&[0b0001_1011, 2]), Some(5_760)); // 60 ms, code 3, two frames
-        assert_eq!(opus_duration(&[0b0001_1011, 3]), None); // 180 ms is not allowed
-        assert_eq!(CodecId::Pcmu.duration(&[0; 2_000], 8_000, 1), None);
-    }
-
-    #[test]
-    fn names_without_case_and_strangers_kept() {
-        assert_eq!(CodecId::from_name("pcmu"), CodecId::Pcmu);
-        assert_eq!(CodecId::from_name("g722").name(), "G722");
-        assert!(Decoder::new(&CodecSettings::new(9, "G722", 8_000, 1, ""), 8_000).is_none());
-        assert!(Encoder::new(&CodecSettings::new(9, "G722", 8_000, 1, ""), 8_000).is_none());
-        assert_eq!(
-            parameter("a=1; UseInbandFec = 1", "useinbandfec"),
-            Some("1")
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn any_payload_decodes_to_bounded_audio(payload in proptest::collection::vec(any::<u8>(), 0..400)) {
-            for name in ["PCMU", "opus", "L16"] {
-                let clock = if name == "opus" { 48_000 } else { 8_000 };
-                let settings = CodecSettings::new(96, name, clock, 1, "");
-                let mut decoder = Decoder::new(&settings, 8_000).unwrap();
-                let mut out = Vec::new();
-                decoder.decode(&payload, &mut out);
-                prop_assert!(out.len() <= 960);
-            }
-        }
-    }
-}
+#[path = "codec_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::Decoder;
+use crate::codec::{samples, Decoder};
 use crate::dtmf::{DtmfReceiver, PressedDigit};
 use crate::ids::PayloadType;
 use crate::jitter::{Arrived, JitterBuffer, Pop, SteadyBuffer};
@@ -108,6 +108,9 @@ impl Receiver {
         let timestamp = (!is_event).then_some(header.timestamp);
         let arrival = reception.receive(header.sequence, timestamp, self.clock_rate, now);
         if is_event {
+            if self.buffering {
+                self.jitter.skip(header.sequence);
+            }
             // The repeated end packets of an event have numbers of their own, so only the event itself tells doubles.
             return Kind::Event(
                 self.dtmf
@@ -178,7 +181,7 @@ impl Receiver {
             .map_or(wanted, |(_, decoder)| decoder.rate());
         // Every turn adds at least a millisecond, or a packet; the bound only guards against a codec that yields nothing.
         for _ in 0..64 {
-            if self.fifo.len() >= (rate / 1_000 * FRAME_MS) as usize {
+            if self.fifo.len() >= samples(rate, FRAME_MS) {
                 break;
             }
             match self.jitter.pop(now, self.quiet) {
@@ -187,8 +190,7 @@ impl Receiver {
                     payload,
                 } => {
                     let stale = self.decoder.as_ref().is_none_or(|(made_for, decoder)| {
-                        *made_for != payload_type
-                            || decoder.rate() != wanted && decoder.can_change_rate()
+                        *made_for != payload_type || !decoder.suits(wanted)
                     });
                     if stale {
                         let codec = self
@@ -223,7 +225,7 @@ impl Receiver {
                 }
             }
         }
-        let frame = (rate / 1_000 * FRAME_MS) as usize;
+        let frame = samples(rate, FRAME_MS);
         self.fifo.resize(self.fifo.len().max(frame), 0);
         out.extend(self.fifo.drain(..frame));
         rate
@@ -270,10 +272,10 @@ impl Receiver {
 }
 
 fn silence(rate: u32, ms: u32, out: &mut Vec<i16>) {
-    out.resize(out.len() + (rate / 1_000 * ms) as usize, 0);
+    out.resize(out.len() + samples(rate, ms), 0);
 }
 
-fn is_quiet(samples: &[i16]) -> bool {
-    let power: i64 = samples.iter().map(|&s| i64::from(s) * i64::from(s)).sum();
-    power < QUIET_POWER * samples.len() as i64
+fn is_quiet(piece: &[i16]) -> bool {
+    let power: i64 = piece.iter().map(|&s| i64::from(s) * i64::from(s)).sum();
+    power < QUIET_POWER * piece.len() as i64
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::Encoder;
+use crate::codec::{samples, CodecId, Encoder};
 use crate::dtmf_send::{DtmfSender, Tick};
 use crate::ids::{LegId, PayloadType, Ssrc};
 use crate::random::Random;
@@ -76,8 +76,14 @@ impl Sender {
     }
 
     pub fn configure(&mut self, settings: &RtpSettings) {
-        let same =
-            self.codec.as_deref() == Some(&settings.send) && self.packet_ms == settings.packet_ms;
+        let asked = settings.packet_ms.clamp(10, 60) / 10 * 10;
+        let packet_ms = match (&settings.send.codec, asked) {
+            // Opus frames are 10, 20, 40 or 60 ms (RFC 6716 §2.1.4).
+            (CodecId::Opus, 30) => 20,
+            (CodecId::Opus, 50) => 40,
+            (_, asked) => asked,
+        };
+        let same = self.codec.as_deref() == Some(&settings.send) && self.packet_ms == packet_ms;
         if !same {
             self.codec = Some(Arc::new(settings.send.clone()));
             self.encoder = None;
@@ -85,7 +91,7 @@ impl Sender {
             self.local = false;
             self.relay = None;
         }
-        self.packet_ms = settings.packet_ms.clamp(10, 60) / 10 * 10;
+        self.packet_ms = packet_ms;
         self.event_type = settings.dtmf_send;
         if self.event_type.is_none() {
             self.dtmf.clear();
@@ -120,7 +126,7 @@ impl Sender {
     #[must_use]
     pub fn preferred_rate(&self, natural: u32) -> u32 {
         match &self.codec {
-            Some(codec) if codec.codec != crate::codec::CodecId::Opus => codec.clock_rate,
+            Some(codec) if codec.codec != CodecId::Opus => codec.clock_rate,
             _ => natural,
         }
     }
@@ -210,9 +216,10 @@ impl Sender {
         let Some(codec) = self.codec.clone() else {
             return;
         };
-        let stale = self.encoder.as_ref().is_none_or(|encoder| {
-            encoder.rate() != self.preferred_rate(rate) && encoder.can_change_rate()
-        });
+        let stale = self
+            .encoder
+            .as_ref()
+            .is_none_or(|encoder| !encoder.suits(rate));
         if stale {
             self.encoder = Encoder::new(&codec, rate);
             self.samples.clear();
@@ -235,8 +242,8 @@ impl Sender {
                 resampler.process(frame, &mut self.samples);
             }
         }
-        let length = (to / 1_000 * self.packet_ms) as usize;
-        let duration = codec.clock_rate / 1_000 * self.packet_ms;
+        let length = samples(to, self.packet_ms);
+        let duration = samples(codec.clock_rate, self.packet_ms) as u32;
         while self.samples.len() >= length {
             let mut payload = Vec::with_capacity(length);
             let send = self
@@ -310,141 +317,5 @@ impl Sender {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn sender(name: &str) -> Sender {
-        let mut sender = Sender::new(&mut Random::new(9));
-        let mut settings = RtpSettings::plain(CodecSettings::new(0, name, 8_000, 1, ""), None);
-        settings.dtmf_send = Some(PayloadType(101));
-        sender.configure(&settings);
-        sender
-    }
-
-    fn incoming(ssrc: u32, sequence: u16, timestamp: u32) -> Header {
-        Header {
-            marker: false,
-            payload_type: PayloadType(8),
-            sequence,
-            timestamp,
-            ssrc: Ssrc(ssrc),
-        }
-    }
-
-    fn relay(sender: &mut Sender, header: &Header, now: Time) -> Option<Header> {
-        sender.relay(LegId(1), header, PayloadType(0), 160, 160, now)
-    }
-
-    #[test]
-    fn a_relay_keeps_gaps_and_order() {
-        let mut sender = sender("PCMU");
-        let a = relay(&mut sender, &incoming(5, 65_535, 1_000), Time::ZERO).unwrap();
-        assert!(a.marker);
-        let c = relay(&mut sender, &incoming(5, 1, 1_320), Time::from_millis(40)).unwrap();
-        let b = relay(&mut sender, &incoming(5, 0, 1_160), Time::from_millis(41)).unwrap();
-        assert_eq!(b.sequence, a.sequence.wrapping_add(1));
-        assert_eq!(c.sequence, a.sequence.wrapping_add(2));
-        assert_eq!(c.timestamp.wrapping_sub(a.timestamp), 320);
-        assert!(!b.marker && !c.marker);
-        // A packet from before the relay began would take a number that is in use.
-        assert_eq!(
-            relay(&mut sender, &incoming(5, 65_534, 840), Time::ZERO),
-            None
-        );
-    }
-
-    #[test]
-    fn digits_and_audio_share_one_sequence() {
-        let mut sender = sender("PCMU");
-        let mut headers: Vec<Header> = Vec::new();
-        let mut now = Time::ZERO;
-        sender.digits().push("1", 100, 60).unwrap();
-        for _ in 0..20 {
-            now = now.plus_millis(20);
-            let paused = sender.tick_digits(now, &mut |header, _| headers.push(*header));
-            if !paused {
-                sender.push(&[0; 160], 8_000, now, &mut |header, _| {
-                    headers.push(*header)
-                });
-            }
-        }
-        assert_eq!(
-            headers
-                .iter()
-                .filter(|h| h.payload_type == PayloadType(101))
-                .count(),
-            7
-        );
-        for pair in headers.windows(2) {
-            assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
-        }
-        let audio = headers
-            .iter()
-            .find(|h| h.payload_type == PayloadType(0))
-            .unwrap();
-        assert!(audio.marker);
-        assert!(audio.timestamp.wrapping_sub(headers[0].timestamp) >= 800);
-    }
-
-    #[test]
-    fn packet_lengths_are_kept() {
-        for packet_ms in [10, 20, 30, 40, 60] {
-            let mut sender = sender("PCMU");
-            let mut settings =
-                RtpSettings::plain(CodecSettings::new(0, "PCMU", 8_000, 1, ""), None);
-            settings.packet_ms = packet_ms;
-            sender.configure(&settings);
-            let mut sizes = Vec::new();
-            for n in 0..30u64 {
-                sender.push(
-                    &[0; 160],
-                    8_000,
-                    Time::from_millis(n * 20),
-                    &mut |_, payload| {
-                        sizes.push(payload.len());
-                    },
-                );
-            }
-            assert_eq!(sizes.len() as u32, 600 / packet_ms);
-            assert!(sizes.iter().all(|&size| size as u32 == packet_ms * 8));
-        }
-    }
-
-    proptest! {
-        /// Whatever feeds it, the sequence has no number twice and the timestamps of new packets never go back.
-        #[test]
-        fn one_continuous_source(steps in proptest::collection::vec((0u8..5, any::<u32>(), 0u64..100), 1..200)) {
-            let mut sender = sender("PCMU");
-            let mut out: Vec<Header> = Vec::new();
-            let mut now = Time::ZERO;
-            let mut source = incoming(1, 0, 0);
-            for (kind, random, wait) in steps {
-                now = now.plus_millis(wait);
-                match kind {
-                    0 => source = incoming(random, random as u16, random.rotate_left(7)),
-                    // The leg keeps audio back while digits have the line.
-                    1 | 3 | 4 if sender.is_sending_digits() => {}
-                    1 => sender.push(&[0; 160], 8_000, now, &mut |h, _| out.push(*h)),
-                    2 => {
-                        if random % 8 == 0 {
-                            let _ = sender.digits().push("7", 60, 40);
-                        }
-                        sender.tick_digits(now, &mut |h, _| out.push(*h));
-                    }
-                    _ => {
-                        source.sequence = source.sequence.wrapping_add(1);
-                        source.timestamp = source.timestamp.wrapping_add(160);
-                        out.extend(relay(&mut sender, &source, now));
-                    }
-                }
-            }
-            for pair in out.windows(2) {
-                prop_assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
-                let step = pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32;
-                let same_event = pair.iter().all(|h| h.payload_type == PayloadType(101));
-                prop_assert!(step > 0 || same_event && step == 0, "{:?}", pair);
-            }
-        }
-    }
-}
+#[path = "sender_tests.rs"]
+mod tests;

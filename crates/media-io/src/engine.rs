@@ -504,11 +504,6 @@ impl Engine {
 impl Engine {
     /// Legs are taken off one thread with their sockets and put on another; packets wait in the sockets meanwhile.
     fn relocate(&self, moving: &Move) -> Result<(), Error> {
-        if !moving.recordings.is_empty() {
-            return Err(Error::BadSettings(
-                "Both parties are being recorded, on different media threads; stop one recording first.".into(),
-            ));
-        }
         let legs = moving.legs.clone();
         let parts = self.threads[moving.from].call(move |worker| {
             let now = worker.clock.now();

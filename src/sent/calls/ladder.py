@@ -24,6 +24,7 @@ MAX_LANES = 6
 _FIRST_LANE = 16
 _RIGHT_MARGIN = 11
 _MIN_STEP = 14
+_MAX_STEP = 44
 _MAX_NOTE_LINES = 3
 
 
@@ -89,7 +90,7 @@ class _Drawing:
         self._lane_of |= {lane.signalling_id: 1 + len(shown) for lane in further}
         self._lane_of[caller.signalling_id] = 0
         self._last = len(self._heads) - 1
-        step = (width - _FIRST_LANE - _RIGHT_MARGIN) / max(self._last, 1)
+        step = min((width - _FIRST_LANE - _RIGHT_MARGIN) / max(self._last, 1), _MAX_STEP)
         self._x = [round(_FIRST_LANE + step * index) for index in range(len(self._heads))]
 
     def draw(self, messages: Sequence[LadderMessage], marks: Sequence[Mark]) -> str:

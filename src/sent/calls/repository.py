@@ -110,6 +110,12 @@ FORGET_LEASES_SQL: LiteralString = """
 DELETE FROM node_leases l WHERE l.expires_at < now() - interval '1 day'
   AND NOT EXISTS (SELECT FROM calls c WHERE c.node_id = l.id AND c.ended_at IS NULL)"""
 
+FIND_LIVE_CALL_SQL: LiteralString = """
+SELECT id FROM calls WHERE organization_id = %(organization_id)s AND id = %(id)s AND ended_at IS NULL"""
+
+COMMAND_SQL: LiteralString = """
+SELECT pg_notify(%(channel)s, %(command)s), sent.record_audit('hang_up', 'calls', %(id)s::text, '{}'::jsonb)"""
+
 DELETE_OLD_SQL: LiteralString = """
 DELETE FROM calls WHERE id IN (
   SELECT id FROM calls WHERE organization_id = %(organization_id)s AND ended_at < %(before)s

@@ -122,8 +122,6 @@ class _Attempt:
     def _answered(self, winner: Leg) -> Leg:
         words = f"{winner.show()} answered on another phone." if len(self.legs) > 1 else "Answered elsewhere."
         self._end_others(winner, Ending(EndCode.ANSWERED_ELSEWHERE, words))
-        if self.early is not winner:
-            self._drop_early(self.early)
         return winner
 
     def _end_others(self, winner: Leg | None, ending: Ending) -> None:

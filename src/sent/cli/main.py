@@ -18,9 +18,9 @@ COMMANDS = {
     "serve": "start SENT",
     "demo": "start SENT with a demo organization and a demo carrier",
     "dial": "call a number from this terminal, play and record files",
-    "calls": "list calls, live and past; show one; hang one up",
+    "calls": "list calls, live and past; show why one ended and its SIP ladder",
     "recordings": "list recordings; export one as a stereo file",
-    "trunk": "connect a carrier; list, check and remove carriers",
+    "trunk": "connect a carrier; list carriers, change their limits, remove one",
     "number": "say which extension a carrier's number rings",
     "user": "add and list the people of an organization",
     "device": "add a phone and show its SIP credentials",
@@ -66,6 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of a pipe (`| head`) is gone: nobody is left to tell, and Python's own flush must not try.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"sent: {error.filename} cannot be used: {error.strerror}.", file=sys.stderr)
         return 1
 
 

@@ -49,7 +49,7 @@ async def _run(local: Local, arguments: argparse.Namespace) -> int:
             print(table(head, rows, "Nothing was recorded yet."))
             return 0
         recording_id = await _find(local, exports, organization.id, arguments.id)
-        form = ExportFormat(arguments.format or (arguments.out.suffix[1:] if arguments.out else "") or "wav")
+        form = _format(arguments.format or (arguments.out.suffix[1:].lower() if arguments.out else "") or "wav")
         out = arguments.out or Path(f"{recording_id}.{form.value}")
         done = await exports.export(organization.id, local.actor, recording_id, form, out.absolute())
         note = " It ends early: " + done.error if done.error else ""
@@ -57,6 +57,16 @@ async def _run(local: Local, arguments: argparse.Namespace) -> int:
         return 0
     finally:
         spool.close()
+
+
+def _format(name: str) -> ExportFormat:
+    try:
+        return ExportFormat(name)
+    except ValueError:
+        known = " or ".join(form.value for form in ExportFormat)
+        raise BadInput(
+            "recording.bad_format", f"There is no export as {name}; choose {known}, with --format."
+        ) from None
 
 
 async def _find(local: Local, exports: Exports, organization_id: UUID, part: str) -> UUID:

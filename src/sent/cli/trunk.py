@@ -34,11 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add.add_argument("--number", help="the number that it brings, and its caller ID outwards, for example +12025550190")
     add.add_argument("--rings", metavar="EXTENSION", help="what --number rings, for example 101")
-    add.add_argument("--prefix", default="9", help="dialled before a number outside (default 9; empty for none)")
+    add.add_argument(
+        "--prefix",
+        default="9",
+        help="dialled before a number outside (default 9; empty: only numbers that begin with + go out)",
+    )
     add.add_argument("--transport", choices=["UDP", "TCP", "TLS"], default="UDP")
     add.add_argument("--proxy", metavar="HOST[:PORT]", help="send to this host instead of the domain")
-    add.add_argument("--srtp", choices=[p.value for p in SrtpPolicy], default=SrtpPolicy.OFF.value)
-    add.add_argument("--country", help="how numbers without + are read there (default: the organization's)")
+    add.add_argument(
+        "--srtp", choices=[p.value for p in SrtpPolicy], default=SrtpPolicy.OFF.value, help="encrypted audio"
+    )
+    add.add_argument(
+        "--country",
+        help="how numbers without + are read (default: the organization's; empty: a line to another phone system)",
+    )
     add.add_argument("--caller-id-in", choices=[h.value for h in CallerIdHeader], default=CallerIdHeader.FROM.value)
     add.add_argument("--priority", type=int, default=10, help="lower is tried first (default 10)")
     limits = actions.add_parser("limits", help="change what may be spent through a carrier")
@@ -69,7 +78,7 @@ async def _run(local: Local, arguments: argparse.Namespace, password: str | None
     service = TrunkService(local.database, local.vault)
     match arguments.action:
         case "add":
-            country = arguments.country or organization.home_region
+            country = organization.home_region if arguments.country is None else arguments.country
             trunk = Trunk(
                 id=uuid7(),
                 organization_id=organization.id,
@@ -133,20 +142,20 @@ async def _watch(local: Local, trunk: Trunk) -> int:
     while asyncio.get_running_loop().time() < end:
         status = (await read_status(local.database, trunk.organization_id, local.actor)).get(trunk.id)
         if status is not None:
-            words = f"{status.health}: {status.words}"
+            words = status.words
             if words != said:
                 print(words)
                 said = words
             if status.phase == "registered" or (status.phase is None and status.health_words != "Not tried yet."):
                 return 0
             if status.phase == "retrying":
-                print(
-                    "SENT keeps trying. Is it a typing error? Then: sent trunk remove, and add it again."
-                )
+                print("SENT keeps trying. Is it a typing error? Then: sent trunk remove, and add it again.")
                 return 1
         await asyncio.sleep(0.5)
-    if not said:
-        print("It will be connected when SENT runs (sent serve).")
+    if said:
+        print("The carrier has not answered yet. SENT keeps trying; `sent trunk list` says how it stands.")
+        return 1
+    print("It will be connected when SENT runs (sent serve).")
     return 0
 
 
@@ -176,5 +185,5 @@ def _state(status: TrunkStatus | None, now: datetime) -> tuple[str, str]:
     colour = {"up": GREEN, "suspect": YELLOW}.get(status.health, RED)
     until = ""
     if status.registered_until is not None:
-        until = f" Registered for {max(0, round((status.registered_until - now).total_seconds()))} s more."
+        until = f" The registration lasts {max(0, round((status.registered_until - now).total_seconds()))} s more."
     return paint(status.health, colour), status.words + until

@@ -141,8 +141,9 @@ def _user_of(uri: Uri) -> str:
 
 
 def _made_for(given: Credentials, target: Uri) -> bool:
-    """RFC 7616 §3.4.6: the digest's uri means the Request-URI. Hosts may differ, as proxies in front rewrite them."""
+    """RFC 7616 §3.4.6: the digest's uri means the Request-URI. Hosts may differ, as proxies in front rewrite them, and
+    there are clients that leave the user part away (SIPp does): then it names no other number, at least."""
     try:
-        return _user_of(parse_uri(given.uri)) == _user_of(target)
+        return _user_of(parse_uri(given.uri)) in {"", _user_of(target)}
     except RemoteProtocolError:
         return False

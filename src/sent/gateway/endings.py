@@ -5,7 +5,8 @@ into an `Ending`. Incoming legs: `answer_for` gives the status, phrase and heade
 
 Through a carrier, blame decides whether another carrier is tried: what the callee or the network behind the
 carrier said about the callee is final, what the carrier said about itself is not. A Q.850 cause in ``Reason``
-(RFC 3326, RFC 3398 §8.2.6.1) is more exact than the status, so it wins.
+(RFC 3326, RFC 3398 §8.2.6.1) is more exact than the status, so it wins. Cause 21, "call rejected", is not: it may mean
+the callee (603) or the carrier (403).
 """
 
 from __future__ import annotations
@@ -86,7 +87,6 @@ _Q850: dict[int, tuple[EndCode, Blame, str]] = {
     17: (EndCode.BUSY, Blame.CALLEE, "The called party is busy."),
     18: (EndCode.NO_ANSWER, Blame.CALLEE, "The called party's phone did not respond, says {name}."),
     19: (EndCode.NO_ANSWER, Blame.CALLEE, "The called party did not answer."),
-    21: (EndCode.DECLINED, Blame.CALLEE, "The called party declined the call."),
     22: (EndCode.NOT_FOUND, Blame.CALLEE, "The number has changed, says {name}."),
     28: (EndCode.NOT_FOUND, Blame.CALLER, "The number is incomplete or has a wrong format, says {name}."),
     34: (EndCode.CARRIER_UNREACHABLE, Blame.CARRIER, "{name} has no free line."),
@@ -177,11 +177,12 @@ _ENDED: dict[str, tuple[EndCode, str]] = {
     "ack_timeout": (EndCode.FAILED, "{name} never confirmed the answer (no ACK)."),
     "dialog_gone": (EndCode.SESSION_EXPIRED, "{name} no longer knows this call; it may have restarted."),
     "transport": (EndCode.FAILED, "The connection to {name} broke."),
+    "unanswered": (EndCode.NO_ANSWER, "The call of {name} rang for too long."),
 }
 
 
 def from_end(cause: str, side: Side, by: str, *, reason: str | None = None, by_remote: bool = True) -> Ending:
-    """An established session that ended: ``bye``, ``timer``, ``ack_timeout``, ``dialog_gone``, ``transport``.
+    """A session that ended: ``bye``, ``timer``, ``ack_timeout``, ``dialog_gone``, ``transport``, ``unanswered``.
 
     ``by`` is this leg's role in the call, ``caller`` or ``callee``.
     """

@@ -56,6 +56,8 @@ MAX_PENDING = 2_000
 RETRY_AFTER_S = 10
 MAX_DIALED = 128
 
+_Work = Callable[[], Coroutine[None, None, None]]
+
 
 class Runner(Protocol):
     """`sent.calls.registry.CallRegistry` is one."""
@@ -123,10 +125,9 @@ class SipServer:
     def on_event(self, event: Event) -> None:
         match event:
             case InviteReceived():
-                self._take(event.flow, lambda: self.on_invite(event), lambda: self._refuse_busy(event))
+                self._take(event.flow, lambda: self.on_invite(event), lambda status: self._refuse(event, status))
             case RequestReceived():
-                refuse = lambda: self._respond(event, 503, headers=_RETRY_AFTER)  # noqa: E731 (as the case above)
-                self._take(event.flow, lambda: self.on_request(event), refuse)
+                self._take(event.flow, lambda: self.on_request(event), lambda status: self._respond_busy(event, status))
             case ResponseReceived() | RequestFailed():
                 self._requests.handle(event)
             case TargetsNeeded():
@@ -145,7 +146,7 @@ class SipServer:
     async def on_invite(self, invite: InviteReceived) -> None:
         """A new call: find out who calls, make its leg, hand it to the runner."""
         if self._draining:
-            self._refuse_busy(invite)
+            self._refuse(invite)
             return
         request, flow = invite.request, invite.flow
         try:
@@ -162,11 +163,7 @@ class SipServer:
             return
         except SentError as error:
             log.warning("gateway.not_authenticated", code=error.code)
-            self._refuse_busy(invite)
-            return
-        except Exception:
-            log.exception("gateway.invite_failed")
-            self._reject(invite, 500, "An internal error kept the call from being placed.")
+            self._refuse(invite)
             return
         match who:
             case Challenged(status=status, header=header):
@@ -201,9 +198,11 @@ class SipServer:
         has_credentials = request.headers.has("authorization") or request.headers.has("proxy-authorization")
         return has_credentials or self._flood.is_trusted(flow, self._line.clock())
 
-    def _refuse_busy(self, invite: InviteReceived) -> None:
-        words = "The server takes no new calls at the moment."
-        self._reject(invite, 503, words, _RETRY_AFTER)
+    def _refuse(self, invite: InviteReceived, status: int = 503) -> None:
+        if status == 503:
+            self._reject(invite, 503, "The server takes no new calls at the moment.", _RETRY_AFTER)
+        else:
+            self._reject(invite, status, "An internal error kept the call from being placed.")
 
     def _reject(
         self, invite: InviteReceived, status: int, words: str, headers: tuple[tuple[str, str], ...] = ()
@@ -247,7 +246,10 @@ class SipServer:
             self._respond(received, error.status, reason=error.reason)
         except SentError as error:
             log.warning("gateway.not_registered", code=error.code)
-            self._respond(received, 503, headers=_RETRY_AFTER)
+            self._respond_busy(received)
+
+    def _respond_busy(self, received: RequestReceived, status: int = 503) -> None:
+        self._respond(received, status, headers=_RETRY_AFTER if status == 503 else ())
 
     def _respond(
         self,
@@ -260,28 +262,25 @@ class SipServer:
         self._line.port.agent.respond(received.tx, status, self._line.clock(), reason=reason, headers=headers)
         self._line.port.touch()
 
-    def _take(self, flow: Flow, work: Callable[[], Coroutine[None, None, None]], refuse: Callable[[], None]) -> None:
+    def _take(self, flow: Flow, work: _Work, refuse: Callable[[int], None]) -> None:
         """Do ``work`` beside the event loop's other business; most of it never waits. ``refuse``: there is too much."""
         if len(self._tasks) >= MAX_PENDING:
-            refuse()
+            refuse(503)
             return
         task = asyncio.get_running_loop().create_task(self._work(flow, work, refuse))
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _work(
-        self, flow: Flow, work: Callable[[], Coroutine[None, None, None]], refuse: Callable[[], None]
-    ) -> None:
+    async def _work(self, flow: Flow, work: _Work, refuse: Callable[[int], None]) -> None:
         # Datagrams of a banned sender were dropped; what comes over a connection that was open before the ban was not.
-        if not flow.reliable or self._flood.admit(flow, self._line.clock()):
+        if flow.reliable and not self._flood.admit(flow, self._line.clock()):
+            refuse(503)
+            return
+        try:
             await work()
-        else:
-            refuse()
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("gateway.request_failed", exc_info=error)
+        except Exception:
+            log.exception("gateway.request_failed")
+            refuse(500)
 
 
 _RETRY_AFTER = (("Retry-After", str(RETRY_AFTER_S)),)

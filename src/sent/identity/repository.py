@@ -46,7 +46,7 @@ RETURNING {_DEVICE}"""
 DEVICES_SQL: LiteralString = f"SELECT {_DEVICE} FROM sent.devices ORDER BY lower(name), id"
 DEVICES_OF_USER_SQL: LiteralString = f"SELECT {_DEVICE} FROM sent.devices WHERE user_id = %(user_id)s ORDER BY id"
 DEVICE_SQL: LiteralString = f"SELECT {_DEVICE} FROM sent.devices WHERE id = %(id)s"
-SEALED_SECRET_SQL: LiteralString = "SELECT sealed_secret FROM sent.devices WHERE id = %(id)s"
+SEALED_OF_DEVICE_SQL: LiteralString = "SELECT sealed_secret FROM sent.devices WHERE id = %(id)s"
 SET_DEVICE_SECRET_SQL: LiteralString = f"""
 UPDATE sent.devices SET sealed_secret = %(sealed_secret)s WHERE id = %(id)s RETURNING {_DEVICE}"""
 SET_DEVICE_ALGORITHM_SQL: LiteralString = f"""
@@ -104,7 +104,7 @@ async def devices(connection: Connection, query: LiteralString, **values: object
 
 async def sealed_secret(connection: Connection, device_id: UUID) -> bytes:
     """Of a device that was just found in this transaction."""
-    cursor = await connection.execute(SEALED_SECRET_SQL, {"id": device_id})
+    cursor = await connection.execute(SEALED_OF_DEVICE_SQL, {"id": device_id})
     row = await cursor.fetchone()
     assert row is not None
     return bytes(row[0])

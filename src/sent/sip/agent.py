@@ -20,7 +20,7 @@ from zlib import crc32
 from sent.sip.authorization import Authorizer, Login
 from sent.sip.bodies import SDP
 from sent.sip.client_request import ClientRequest
-from sent.sip.config import AgentConfig, Trace
+from sent.sip.config import DIALOG_METHODS, EXTENSIONS, AgentConfig, Trace
 from sent.sip.dialog import Dialog, DialogId
 from sent.sip.errors import RemoteProtocolError
 from sent.sip.events import Event, RequestFailed, RequestId, ResponseReceived, TransactionId
@@ -42,9 +42,6 @@ from sent.sip.transaction.client import FailureCause
 from sent.sip.transaction.layer import Transactions, response_target
 from sent.sip.transaction.server import ServerTransaction
 from sent.sip.uri import SipUri, Uri
-
-DIALOG_METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE")
-EXTENSIONS = ("100rel", "timer")
 
 HeaderList = Sequence[tuple[str, str]]
 

@@ -18,7 +18,6 @@ from sent.sip.message import Request, Response
 from sent.sip.transaction.client import ClientTransaction, FailureCause
 from sent.sip.transaction.layer import Transactions
 
-
 MAX_FAILED = 1_000
 """Failed targets that wait for a shell to ask for them."""
 

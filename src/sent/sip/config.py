@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from sent.sip.flow import Flow, Target
 from sent.sip.message import Message
+
+DIALOG_METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", "UPDATE")
+"""What every agent can do, apart from `AgentConfig.methods`."""
+EXTENSIONS = ("100rel", "timer")
+"""Option tags that we support (RFC 3262, RFC 4028)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class AgentConfig:
     ``advertise`` says which host and port our Via and Contact carry towards a peer. ``methods`` are the methods
     outside of a session that the application handles (each comes as `RequestReceived`); OPTIONS is always among them.
     ``session_expires`` is what we ask for in a session timer, ``min_session_expires`` the least that we accept
-    (RFC 4028; 90 is its own minimum). ``accept_types`` are the bodies that an INVITE may have.
+    (RFC 4028; 90 is its own minimum).
     """
 
     user_agent: str = "SENT"
@@ -50,8 +55,9 @@ class AgentConfig:
     max_sessions: int = 10_000
     max_transactions: int = 100_000
     max_targets: int = 10
+    """How many targets of one request are tried at most."""
     retry_after: int = 10
-    accept_types: frozenset[str] = field(default_factory=lambda: frozenset({"application/sdp"}))
+    """What a 503 says when a table is full."""
 
     @property
     def give_up(self) -> float:

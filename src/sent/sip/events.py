@@ -128,7 +128,7 @@ class Cancelled:
     reason: Reason | None
 
 
-EndCause = Literal["bye", "timer", "ack_timeout", "dialog_gone", "transport", "rejected", "unanswered"]
+EndCause = Literal["bye", "timer", "ack_timeout", "dialog_gone", "rejected", "unanswered"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sent.sip.bodies import SDP, sdp_of
+from sent.sip.config import EXTENSIONS
 from sent.sip.dialog import Dialog
 from sent.sip.errors import RemoteProtocolError
 from sent.sip.events import InviteReceived, RequestReceived
@@ -57,8 +58,6 @@ class Intake:
     __slots__ = ("_abilities", "_agent")
 
     def __init__(self, agent: Agent) -> None:
-        from sent.sip.agent import EXTENSIONS  # the other way round at import time
-
         self._agent = agent
         self._abilities = Abilities(agent.methods, EXTENSIONS, _SDP_TYPES)
 

@@ -10,7 +10,7 @@ Failed, Cancelled, Ended in any state ──► OVER
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from sent.media.port import MediaEngine, MediaError
@@ -47,7 +47,7 @@ class CallOutcome:
     words: str
     status: int | None = None
     reason: str | None = None
-    statistics: LegStatistics = LegStatistics()
+    statistics: LegStatistics = field(default_factory=LegStatistics)
 
     @property
     def answered(self) -> bool:

@@ -21,8 +21,8 @@ from sent.sip.events import (
     SessionEvent,
     TargetsNeeded,
 )
-from sent.sip.header_values import NameAddr
 from sent.sip.flow import Target
+from sent.sip.header_values import NameAddr
 from sent.sip.headers import Headers
 from sent.sip.message import Request, Response
 from sent.sip.uri import SipUri
@@ -48,9 +48,9 @@ class Account:
 
 
 class Phone:
-    """``media_address`` is the local address for RTP. ``answer`` decides about incoming calls: it gets the call and must
-    soon `PhoneCall.accept` or `PhoneCall.refuse` it; without it they are refused as busy. Requests outside of calls
-    go to ``other``, which must answer them, or are answered 405.
+    """``media_address`` is the local address for RTP. ``answer`` decides about incoming calls: it gets the call and
+    must soon `PhoneCall.accept` or `PhoneCall.refuse` it; without it they are refused as busy. Requests outside of
+    calls go to ``other``, which must answer them, or are answered 405.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ GO_ON_AFTER = frozenset({Blame.CARRIER})
 def plan_outbound(
     dialed: str, caller: Party, trunks: Sequence[Trunk], usable: Callable[[UUID], bool], *, record: bool = False
 ) -> Plan | None:
-    """A plan for ``dialed``, or None when it is no number outside (neither ``+`` nor a trunk's prefix).
+    """A plan for ``dialed``, or None when it is no number outside: neither ``+`` nor a trunk's prefix and a number.
 
     Enabled trunks are tried by priority, those that are not ``usable`` (known to be down) last, as they may be back.
     Where every trunk closes the destination, the plan refuses with the first one's words.
@@ -32,6 +32,8 @@ def plan_outbound(
     for trunk in sorted(trunks, key=lambda t: (not usable(t.id), t.priority, t.name)):
         number = _outside_number(dialed, trunk)
         if number is None or not trunk.enabled:
+            continue
+        if number.kind is NumberKind.INVALID and not dialed.startswith("+"):
             continue
         reason = refusal(trunk, number)
         if reason is None:
@@ -77,6 +79,6 @@ def _ring(trunk: Trunk, number: OutsideNumber, caller: Party) -> Ring:
 
 def refuse_unknown_number(number: str, trunk: Trunk) -> Plan:
     """An incoming call to a number that no trunk of ours has."""
-    words = f"{number} is not one of the numbers of trunk {trunk.name}. Add it: sent trunk number."
+    words = f"{number} is not one of the numbers of trunk {trunk.name}. Add it: sent number add TRUNK NUMBER EXTENSION."
     ending = Ending(EndCode.NOT_FOUND, words, "system", Blame.CALLER, 404)
     return Plan(Direction.INBOUND, Party(PartyKind.OUTSIDE, number), (Refuse(ending),))

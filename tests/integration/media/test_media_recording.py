@@ -119,6 +119,34 @@ def test_a_recording_outlives_a_leg(engine: MediaEngine, connect: Connect, tmp_p
     assert level_of(right[1600:7200]) == pytest.approx(-13, abs=0.5)
 
 
+def test_two_recorded_calls_are_joined(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+    """A consultation that becomes a transfer: the calls live on different threads, and both recordings go on."""
+    (alice, a), (carol, c), (bob, b), (dave, d) = (connect() for _ in range(4))
+    engine.bridge(a, b)
+    engine.bridge(c, d)
+    first = engine.start_recording(tmp_path / "first", KEY, ID, a, b)
+    second = engine.start_recording(tmp_path / "second", KEY, ID, c, d)
+    for frequency, peer in zip((400, 700, 1000, 1300), (alice, bob, carol, dave), strict=True):
+        peer.play(tone(frequency, 5_000))
+    converse(0.5, alice, bob, carol, dave)
+    engine.bridge(a, c)
+    engine.close(b)
+    engine.close(d)
+    alice.forget()
+    carol.forget()
+    converse(0.8, alice, carol)
+    engine.stop_recording(first)
+    engine.stop_recording(second)
+    assert listen(alice.heard()).is_tone(1000, -13)
+    assert listen(carol.heard()).is_tone(400, -13)
+    for name, frequencies in (("first", (400, 700)), ("second", (1000, 1300))):
+        left, right = read_all(tmp_path / name)
+        assert len(left) == pytest.approx(10_400, abs=1_000)
+        assert listen(left[5_000:]).is_tone(frequencies[0], -13)
+        assert listen(right[:4_000]).is_tone(frequencies[1], -13)
+        assert level_of(right[5_600:]) < -60
+
+
 def test_ogg_opus_is_what_every_player_reads(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
     """Page by page (RFC 3533 §6, RFC 7845 §3): headers, channels, and a length without the encoder's delay."""
     from sent.media.engine import render_ogg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -85,7 +86,9 @@ def test_lateness_is_measured(engine: MediaEngine, connect: Connect) -> None:
 
 def test_without_more_files_the_limit_is_named(engine: MediaEngine) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors(), hard))
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
     try:
         with pytest.raises(MediaError, match="limit of open files") as refused:
             engine.open_rtp("127.0.0.1")

@@ -151,6 +151,7 @@ def test_a_version_put_while_an_older_one_is_being_written_is_written_after_it(t
         store = Store()
         async with writing(store, tmp_path) as writer:
             call = uuid7()
+            await asyncio.sleep(1)
             writer.put(record(call, 1))
             await asyncio.sleep(LINGER_SECONDS + 0.0005)
             writer.put(record(call, 2))

@@ -62,6 +62,14 @@ def test_a_q850_cause_is_more_exact_than_the_status():
     assert other.code is EndCode.NOT_FOUND
 
 
+def test_call_rejected_means_whom_the_status_says():
+    barred = from_response(403, "Forbidden", CARRIER, reason='Q.850;cause=21;text="This number is barred"')
+    assert (barred.code, barred.blame) == (EndCode.CARRIER_REFUSED, Blame.CARRIER)
+    assert barred.words == "Carrier Nordnet refused the call: 403 Forbidden (This number is barred)."
+    declined = from_response(603, "Decline", CARRIER, reason="Q.850;cause=21")
+    assert (declined.code, declined.blame) == (EndCode.DECLINED, Blame.CALLEE)
+
+
 def test_a_far_sides_words_cannot_break_a_terminal_or_grow_without_end():
     words = from_response(403, "a\x1b[31m\r\n" + "b" * 500, CARRIER).words
     assert "\x1b" not in words
@@ -86,6 +94,7 @@ def test_silence(cause: str, side: Side, code: EndCode, blame: Blame):
 def test_ends_of_an_established_call():
     assert from_end("bye", BOB, "callee").words == "Bob hung up."
     assert from_end("timer", BOB, "callee").code is EndCode.SESSION_EXPIRED
+    assert from_end("unanswered", BOB, "caller").code is EndCode.NO_ANSWER
     assert from_end("ack_timeout", BOB, "caller").words == "Bob never confirmed the answer (no ACK)."
     assert cancelled_by_caller(BOB).blame is Blame.CALLER
 

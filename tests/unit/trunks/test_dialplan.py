@@ -58,6 +58,7 @@ def test_a_closed_destination_is_refused_with_words_unless_another_trunk_opens_i
 def test_extensions_are_none_of_our_business():
     assert plan_outbound("102", ALICE, [trunk()], up) is None
     assert plan_outbound("9", ALICE, [trunk()], up) is None
+    assert plan_outbound("999", ALICE, [trunk()], up) is None
     assert plan_outbound("alice", ALICE, [trunk()], up) is None
 
 

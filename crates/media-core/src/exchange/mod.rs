@@ -9,11 +9,13 @@
 
 mod clock;
 mod error;
+mod moving;
 mod packets;
 mod recording;
 mod stream_leg;
 
 pub use error::ExchangeError;
+pub use moving::Parked;
 pub use recording::RecordingSetup;
 
 use std::cmp::Reverse;
@@ -24,7 +26,7 @@ use crate::ids::{IdMap, LegId, PlaybackId, RecordingHandle, Ssrc};
 use crate::playback::Playback;
 use crate::random::Random;
 use crate::rtp_leg::RtpLeg;
-use crate::settings::RtpSettings;
+use crate::settings::{CodecSettings, RtpSettings};
 use crate::spool::Side;
 use crate::stats::LegStatistics;
 use crate::stream_buffer::StreamHandle;
@@ -55,19 +57,6 @@ struct Slot {
     tick: Option<Time>,
     /// Where the leg stands in the timer queue.
     scheduled: Option<Time>,
-}
-
-/// A leg on its way to another thread; it is in no bridge and no recording.
-pub struct Parked {
-    id: LegId,
-    slot: Slot,
-}
-
-impl Parked {
-    #[must_use]
-    pub fn id(&self) -> LegId {
-        self.id
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -354,24 +343,6 @@ impl Exchange {
         }
         Some(statistics)
     }
-
-    /// Take a leg away, to `put` it into another thread's exchange. None when there is none, or it is being recorded.
-    pub fn take(&mut self, leg: LegId, now: Time) -> Option<Parked> {
-        if !self.slots.get(&leg)?.recordings.is_empty() {
-            return None;
-        }
-        self.part(leg, now);
-        let slot = self.slots.remove(&leg)?;
-        Some(Parked { id: leg, slot })
-    }
-
-    /// Accept a leg from another thread.
-    pub fn put(&mut self, parked: Parked, now: Time) {
-        let Parked { id, mut slot } = parked;
-        slot.scheduled = None;
-        self.slots.insert(id, slot);
-        self.update_clock(id, now);
-    }
 }
 
 fn check(settings: &RtpSettings) -> Result<(), String> {
@@ -379,6 +350,14 @@ fn check(settings: &RtpSettings) -> Result<(), String> {
         return Err(format!(
             "packet_ms is {}; use 10 to 60 in steps of 10",
             settings.packet_ms
+        ));
+    }
+    let clash = |codec: &&CodecSettings| Some(codec.payload_type) == settings.dtmf_receive;
+    if let Some(codec) = settings.receive.iter().find(clash) {
+        return Err(format!(
+            "payload type {} means both {} and telephone-event; give each its own",
+            codec.payload_type.0,
+            codec.codec.name()
         ));
     }
     for codec in settings.receive.iter().chain([&settings.send]) {

@@ -26,7 +26,7 @@ pub struct RecordingSetup {
 
 pub(super) struct Recording {
     pub(super) writer: SpoolWriter,
-    legs: [LegId; 2],
+    pub(super) legs: [LegId; 2],
 }
 
 impl Exchange {

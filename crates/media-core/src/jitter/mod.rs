@@ -52,6 +52,9 @@ pub struct JitterStatistics {
 pub trait JitterBuffer: Send {
     fn push(&mut self, packet: &Arrived<'_>, now: Time);
 
+    /// The packet of this number came, but holds no audio (a telephone event): it is not missing.
+    fn skip(&mut self, sequence: u16);
+
     /// The next piece; the caller asks again until it has the 20 ms that it needs. `quiet`: what was played last is so
     /// soft that a piece may be left out or added without being heard.
     fn pop(&mut self, now: Time, quiet: bool) -> Pop<'_>;

@@ -34,6 +34,8 @@ const CEILING_MS: u64 = 400;
 /// More packets than this neither, however short.
 const MAX_PACKETS: usize = 128;
 const MAX_PAYLOAD: usize = 1_500;
+/// Packets without audio that are remembered.
+const MAX_SKIPPED: usize = 64;
 /// Starved for longer: start anew.
 const GIVE_UP_MS: u32 = 200;
 /// A gap longer than this is not filled but starts anew.
@@ -68,6 +70,8 @@ pub struct SteadyBuffer {
     window: (u64, u32),
     /// Bit n: the sequence number n + 1 before the next was played.
     played: u128,
+    /// Numbers of packets without audio, in the order that they came.
+    skipped: VecDeque<u64>,
     statistics: JitterStatistics,
 }
 
@@ -93,6 +97,7 @@ impl SteadyBuffer {
             calm: 0,
             window: (u64::MAX, 0),
             played: 0,
+            skipped: VecDeque::new(),
             statistics: JitterStatistics::default(),
         }
     }
@@ -281,6 +286,14 @@ impl JitterBuffer for SteadyBuffer {
         }
     }
 
+    fn skip(&mut self, sequence: u16) {
+        let number = self.sequences.unwrap(sequence);
+        if self.skipped.len() == MAX_SKIPPED {
+            self.skipped.pop_front();
+        }
+        self.skipped.push_back(number);
+    }
+
     fn pop(&mut self, now: Time, quiet: bool) -> Pop<'_> {
         let Some(next) = self.next else {
             let ready = self
@@ -302,7 +315,12 @@ impl JitterBuffer for SteadyBuffer {
         let Some(front) = self.queue.front() else {
             return self.starve(next);
         };
-        let missing = front.sequence - next.sequence;
+        let without_audio = self
+            .skipped
+            .iter()
+            .filter(|number| (next.sequence..front.sequence).contains(number))
+            .count() as u64;
+        let missing = (front.sequence - next.sequence).saturating_sub(without_audio);
         let gap = front.timestamp.saturating_sub(next.timestamp);
         let gap_ms = self.millis(gap);
         // The sender's timestamps jumped back: its clock, not the network.
@@ -350,6 +368,7 @@ impl JitterBuffer for SteadyBuffer {
         self.sequences = SequenceUnwrapper::default();
         self.timestamps = TimestampUnwrapper::default();
         self.played = 0;
+        self.skipped.clear();
         self.start_anew();
     }
 

@@ -153,6 +153,23 @@ fn silence_of_the_sender_is_silence_and_not_loss() {
 }
 
 #[test]
+fn events_between_audio_are_not_losses() {
+    let mut buffer = SteadyBuffer::new(8_000);
+    let mut out = Vec::new();
+    for tick in 0..40u32 {
+        let now = ms(u64::from(tick) * 20);
+        if (10..20).contains(&tick) {
+            buffer.skip(tick as u16);
+        } else {
+            push(&mut buffer, tick, now);
+        }
+        out.push(pop(&mut buffer, now, false));
+    }
+    assert_eq!(buffer.statistics().lost, 0);
+    assert_eq!(tags(&out).len(), 29);
+}
+
+#[test]
 fn a_talk_spurt_starts_with_the_target_delay() {
     let mut buffer = SteadyBuffer::new(8_000);
     for n in 0..5 {

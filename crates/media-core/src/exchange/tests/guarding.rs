@@ -187,7 +187,7 @@ fn legs_move_between_exchanges() {
     });
     for leg in [A, B] {
         let parked = world.exchange.take(leg, world.now).unwrap();
-        assert_eq!(parked.id(), leg);
+        assert_eq!(parked.legs().collect::<Vec<_>>(), [leg]);
         other.put(parked, world.now);
     }
     assert!(world.exchange.is_empty());
@@ -208,6 +208,13 @@ fn mistakes_are_named_and_change_nothing() {
         .configure(A, settings, world.now, &mut world.sink)
         .unwrap_err();
     assert!(error.to_string().contains("10 to 60"));
+    let mut settings = world.phones[0].settings();
+    settings.dtmf_receive = Some(PayloadType(0));
+    let error = world
+        .exchange
+        .configure(A, settings, world.now, &mut world.sink)
+        .unwrap_err();
+    assert!(error.to_string().contains("telephone-event"));
     let nobody = LegId(99);
     assert_eq!(
         world.exchange.bridge(A, nobody, world.now),

@@ -13,7 +13,6 @@ use crate::event::Collected;
 use crate::ids::PayloadType;
 use crate::playback::ToneStep;
 use crate::rtp::{Header, Packet};
-use crate::settings::CodecSettings;
 use crate::srtp::{SrtpKey, SrtpReceiver, SrtpSender, SrtpSuite};
 use crate::testing::{goertzel_dbm0, sine};
 use proptest::prelude::*;

@@ -92,3 +92,45 @@ fn a_stream_is_recorded_as_it_speaks() {
     }
     assert!((goertzel_dbm0(&right[1_600..14_400], 16_000, 1_000.0) - -10.0).abs() < 0.3);
 }
+
+#[test]
+fn a_recorded_call_moves_whole() {
+    let mut world = World::bridged("PCMU", "PCMU");
+    let setup = RecordingSetup {
+        key: [3; 32],
+        recording_id: [4; 16],
+        nonce_seed: [7; 12],
+        started_unix_ms: 0,
+        left: A,
+        right: B,
+    };
+    world
+        .exchange
+        .start_recording(RecordingHandle(1), &setup, world.now, &mut world.sink)
+        .unwrap();
+    world.talk(1_500);
+    assert_eq!(world.exchange.group(B), [B, A]);
+    let parked = world.exchange.take(B, world.now).unwrap();
+    assert_eq!(
+        parked.recordings().collect::<Vec<_>>(),
+        [RecordingHandle(1)]
+    );
+    assert!(world.exchange.is_empty());
+    assert!(world.exchange.take(B, world.now).is_none());
+    world.exchange = Exchange::new(Config {
+        seed: 8,
+        unix_micros_at_zero: 0,
+    });
+    world.exchange.put(parked, world.now);
+    world.talk(1_500);
+    world
+        .exchange
+        .stop_recording(RecordingHandle(1), world.now, &mut world.sink);
+    world.deliver();
+    assert_eq!(world.phones[1].heard.len(), 150, "the bridge went along");
+    let info = crate::spool::Info::scan(world.chunks.as_slice(), &setup.key).unwrap();
+    assert_eq!(
+        (info.duration_ms, info.packets, info.truncated),
+        (3_000, 300, false)
+    );
+}
