@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.interop, needs.BARESIP]
 
 TALK_S = 4.0
 AUDIT_SQL = """
-SELECT actor FROM sent.audit WHERE action = 'recording.export' AND subject = 'recordings/' || %(id)s::text"""
+SELECT actor FROM sent.audit
+WHERE action = 'recording.export' AND subject = 'recordings' AND row_id = %(id)s::text"""
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ async def waiting(sent_server: Product, tmp_path_factory: pytest.TempPathFactory
                the_server_refreshes]  # fmt: skip
     if not needs.KAMAILIO.args[0]:
         stories.append(the_carrier_is_silent)
-    tasks = {story: asyncio.create_task(run(story)) for story in stories}
+    tasks: Waiting = {story: asyncio.create_task(run(story)) for story in stories}
     yield tasks
     for task in tasks.values():
         task.cancel()
