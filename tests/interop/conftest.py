@@ -18,6 +18,7 @@ def sent_server() -> Iterator[Product]:
     pytest.importorskip("sent.media._engine", reason="the media extension is not built")
     with running_product() as product:
         yield product
+        assert product.left_over() == {}, "calls are over, and something of them is still open"
 
 
 @pytest.fixture(autouse=True)

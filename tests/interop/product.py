@@ -35,6 +35,7 @@ from tests.interop.ports import free_port_block
 _ROOT = Path(__file__).parents[2]
 _STARTS_WITHIN_S = 60.0
 _ENDS_WITHIN_S = 40.0
+_HELD_BY_CALLS = ("sent_calls_active ", "sent_media_legs ", "sent_media_sockets ")
 _numbers = itertools.count(1)
 
 
@@ -47,6 +48,20 @@ class Product:
     @property
     def sip(self) -> str:
         return f"127.0.0.1:{self.settings.sip_port}"
+
+    def left_over(self, seconds: float = 20.0) -> dict[str, float]:
+        """Gauges of what a call holds while it is up, as soon as none of them counts anything, or after ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while True:
+            url = f"http://127.0.0.1:{self.settings.http_port}/metrics"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+            values = dict(line.split(" ") for line in lines if line.startswith(_HELD_BY_CALLS))
+            left = {name: float(value) for name, value in values.items() if float(value)}
+            assert len(values) == len(_HELD_BY_CALLS), values
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(0.5)
 
     async def sent(self, *words: str, stdin: str = "", seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run ``sent WORDS`` beside the server."""
@@ -99,6 +114,7 @@ def running_product() -> Iterator[Product]:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+            assert process.returncode == 0, f"SENT ended with {process.returncode}: {log.read_text()[-4000:]}"
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

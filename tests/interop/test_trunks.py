@@ -88,14 +88,14 @@ async def test_a_call_from_outside_rings_the_extension_of_its_number(line: Line,
 
 
 async def test_why_the_carrier_refused_is_in_the_record(line: Line, tmp_path: Path) -> None:
-    seen = await dial(line.house, tmp_path, "92025550403", steps.refused(603, "92025550403"))
+    seen = await dial(line.house, tmp_path, "92025550403", steps.refused(502, "92025550403"))
+    words = "Carrier carrier refused the call: 403 Forbidden (number barred by the carrier)"
+    assert words in header(seen.answer(502), "Warning")
     record = await line.house.record("+12025550403")
-    assert record.call.end_reason is not None
-    assert "number barred by the carrier" in record.call.end_reason
-    assert "number barred by the carrier" in (record.call.end_words or "")
+    assert (record.call.end_code, record.call.end_by) == ("carrier_refused", "carrier")
+    assert (record.call.end_words, record.call.disposition) == (f"{words}.", "refused")
+    assert record.call.end_reason == 'Q.850;cause=21;text="number barred by the carrier"'
     assert record.legs[1].end_status == 403
-    assert record.call.disposition in {"refused", "busy"}
-    assert "number barred by the carrier" in header(seen.answer(603), "Warning")
 
 
 async def test_a_carrier_that_is_out_of_service_is_named(line: Line, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ async def test_a_carrier_that_is_out_of_service_is_named(line: Line, tmp_path: P
         pytest.param("9011442079460958", 403, "International calls to GB are closed", id="international"),
         pytest.param("+442079460958", 403, "International calls to GB are closed", id="e164"),
         pytest.param("919005550142", 403, "Premium and service numbers are closed", id="premium"),
-        pytest.param("912", 404, "is not a telephone number", id="no-number"),
+        pytest.param("912", 404, "There is no number 912 here", id="no-number"),
     ],
 )
 async def test_what_costs_extra_never_reaches_the_carrier(

@@ -129,10 +129,14 @@ async def sipp(
         await running.kill()
 
 
-async def run(folder: Path, product: Product, account: Account, *parts: str, seconds: float = 20) -> Messages:
-    """One phone's scenario, from its start to its end, on a port of its own."""
-    scenario = steps.scenario(*parts)
-    async with sipp(folder, product.sip, scenario, port=free_port_block(2), account=account, seconds=seconds) as phone:
+async def run(
+    folder: Path, product: Product, account: Account, *parts: str, seconds: float = 20, transport: str = "u1"
+) -> Messages:
+    """One phone's scenario, from its start to its end, on a port of its own. ``transport``: ``u1`` UDP, ``t1`` TCP."""
+    scenario, port = steps.scenario(*parts), free_port_block(2)
+    async with sipp(
+        folder, product.sip, scenario, port=port, account=account, seconds=seconds, transport=transport
+    ) as phone:
         return await phone.done()
 
 
