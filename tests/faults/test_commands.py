@@ -41,8 +41,12 @@ def server() -> Iterator[Server]:
         server = Server(folder)
         try:
             server.start()
-            for line in ("organization add Acme", "organization add Empty", "user add Alice --extension 101"
-                         " --organization acme", "device add 101 --organization acme"):
+            for line in (
+                "organization add Acme",
+                "organization add Empty",
+                "user add Alice --extension 101 --organization acme",
+                "device add 101 --organization acme",
+            ):
                 made = run(server.environment, *line.split())
                 assert made.returncode == 0, (line, made.stderr)
             yield server

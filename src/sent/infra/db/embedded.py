@@ -139,7 +139,8 @@ class EmbeddedPostgres:
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
-            for number, patience in ((signal.SIGINT, _FAST_STOP_S), (signal.SIGQUIT, _KILL_S), (signal.SIGKILL, _KILL_S)):
+            steps = ((signal.SIGINT, _FAST_STOP_S), (signal.SIGQUIT, _KILL_S), (signal.SIGKILL, _KILL_S))
+            for number, patience in steps:
                 process.send_signal(number)
                 # Also a kill may take no effect, in a process that waits for a dead disk: then it is the next start's.
                 with contextlib.suppress(subprocess.TimeoutExpired):
