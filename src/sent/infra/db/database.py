@@ -253,6 +253,6 @@ def _server_is_gone(connection: Connection, error: psycopg.Error) -> bool:
 def _unavailable(why: str) -> Unavailable:
     return Unavailable(
         "db.unavailable",
-        f"the database does not answer ({' '.join(why.split()) or 'no reason given'}); is it running, and is SENT_DATABASE_URL"
-        " right? `sent doctor` checks",
+        f"the database does not answer ({' '.join(why.split()) or 'no reason given'}); is it running, and is"
+        " SENT_DATABASE_URL right? `sent doctor` checks",
     )
