@@ -61,8 +61,8 @@ format: setup ## put the code into its format
 bench: setup ## all figures of bench/, written to bench/results.md
 	$(BIN)/python -m bench
 
-fuzz: setup ## a longer fuzz run of the parsers (five minutes)
-	$(BIN)/pytest tests/unit -k fuzz --hypothesis-profile=long
+fuzz: setup ## the parsers' property tests for some minutes instead of a second each
+	SENT_TEST_EXAMPLES=20000 $(BIN)/pytest tests/unit/sip tests/unit/sdp -k properties
 
 lock: $(UV) ## pin what pyproject.toml asks for
 	$(UV) pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --no-emit-index-url \

@@ -62,16 +62,17 @@ request_route {{
     }}
     if (!pv_proxy_authenticate("{realm}", "{password}", "0")) {{ proxy_challenge("{realm}", "1"); exit; }}
     consume_credentials();
-    if ($rU =~ "403$") {{
+{faults}    $du = "sip:127.0.0.1:{phone_port}";
+    t_relay();
+}}
+"""
+_FAULTS = """    if ($rU =~ "403$") {
         append_to_reply("Reason: Q.850;cause=21;text=\\"number barred by the carrier\\"\\r\\n");
         sl_send_reply("403", "Forbidden");
         exit;
-    }}
-    if ($rU =~ "503$") {{ sl_send_reply("503", "Service Unavailable"); exit; }}
-    if ($rU =~ "000$") {{ exit; }}
-    $du = "sip:127.0.0.1:{phone_port}";
-    t_relay();
-}}
+    }
+    if ($rU =~ "503$") { sl_send_reply("503", "Service Unavailable"); exit; }
+    if ($rU =~ "000$") { exit; }
 """
 
 
@@ -79,7 +80,7 @@ request_route {{
 class Carrier:
     """``phone_port`` is where the carrier's own phone must listen: it gets all calls, and its calls go to the customer.
 
-    Numbers that end in 403 and 503 are refused so, those in 000 meet silence.
+    Unless ``faultless``, numbers that end in 403 and 503 are refused so, and those in 000 meet silence.
     """
 
     port: int
@@ -92,7 +93,7 @@ class Carrier:
 @contextlib.asynccontextmanager
 async def kamailio(
     folder: Path, *, phone_port: int, user: str = "customer", password: str = "carrier-secret",
-    number: str = "+15550100", expires: int = 60,
+    number: str = "+12025550100", expires: int = 60, faultless: bool = False,
 ) -> AsyncIterator[Carrier]:  # fmt: skip
     assert PROGRAM is not None
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,7 @@ async def kamailio(
     configuration.write_text(
         _CONFIGURATION.format(
             port=port, modules=modules, realm=REALM, password=password, phone_port=phone_port, user=user,
-            number=number, expires=expires,
+            number=number, expires=expires, faults="" if faultless else _FAULTS,
         )
     )  # fmt: skip
     log = (folder / "kamailio.log").open("wb")

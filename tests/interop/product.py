@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,14 @@ from sent.app.settings import Settings, read_settings
 from sent.calls.history import CallDetail, CallHistory, Filter
 from sent.identity.models import Principal
 from sent.identity.roles import Role
+from sent.kit.ids import uuid7
 from sent.pbx.announcements import WELCOME
 from sent.pbx.models import ExtensionKind, PbxSettings
 from sent.pbx.store import PbxStore
+from sent.trunks.models import CallerIdHeader, SrtpPolicy, Trunk, TrunkLimits, TrunkMode
+from sent.trunks.repository_status import TrunkStatus
+from sent.trunks.service import TrunkService
+from sent.trunks.status import read_status
 from tests.interop.ports import free_port_block
 
 _ROOT = Path(__file__).parents[2]
@@ -132,22 +137,23 @@ class House:
     bob: Account
     bob_second: Account
 
-    async def records(self, count: int = 1, seconds: float = 10.0) -> list[CallDetail]:
-        """The first ``count`` calls that this house made, oldest first, as soon as all of them are over."""
+    async def records(self, count: int = 1, seconds: float = 10.0, *, number: str | None = None) -> list[CallDetail]:
+        """The ``count`` calls of this house (with ``number`` as caller, callee or dialled), oldest first, as soon as they
+        are over. More than so many are a failure."""
         history = CallHistory(self.local.database)
         organization, actor = self.principal.organization_id, self.principal.actor
         async with asyncio.timeout(seconds):
             while True:
-                page = await history.list(organization, actor, Filter(live=False))
+                page = await history.list(organization, actor, Filter(live=False, number=number))
                 if len(page.calls) >= count:
                     break
                 await asyncio.sleep(0.05)
         assert len(page.calls) == count, [call.end_words for call in page.calls]
         return [await history.get(organization, actor, call.id) for call in reversed(page.calls)]
 
-    async def record(self) -> CallDetail:
-        """The one call that this house made."""
-        (only,) = await self.records(1)
+    async def record(self, number: str | None = None, seconds: float = 10.0) -> CallDetail:
+        """The one call that this house made (with ``number``)."""
+        (only,) = await self.records(1, seconds, number=number)
         return only
 
     async def record_calls(self, *, inside: bool = False, outside: bool = False) -> None:
@@ -155,6 +161,43 @@ class House:
         await PbxStore(self.local.database).put_settings(
             self.principal.organization_id, self.principal.actor, settings
         )
+
+
+    async def add_trunk(
+        self, name: str, domain: str, *,
+        login: tuple[str, str] | None = None, sources: tuple[str, ...] = (), priority: int = 10,
+        limits: TrunkLimits | None = None, number: str = "+12025550100",
+    ) -> Trunk:
+        """Registers with ``login``, else by address. Its number is the caller ID outwards and rings 101. Returns when the
+        server has heard from the carrier."""
+        trunk = Trunk(
+            id=uuid7(), organization_id=self.principal.organization_id, name=name,
+            mode=TrunkMode.REGISTER if login else TrunkMode.ADDRESS, domain=domain, transport="UDP", proxy=None,
+            username=login[0] if login else None, auth_username=None, country="US", caller_id=number,
+            caller_id_header=CallerIdHeader.FROM, sources=sources, srtp=SrtpPolicy.OFF, priority=priority,
+            outside_prefix="9", limits=limits or TrunkLimits(),
+        )  # fmt: skip
+        service = TrunkService(self.local.database, self.local.vault)
+        await service.add(trunk, login[1] if login else None, self.principal.actor)
+        await service.add_number(trunk, number, "101", self.principal.actor)
+        await self.trunk_status(trunk, lambda seen: seen.phase == "registered" if login else seen.words.startswith("200"))
+        return trunk
+
+    async def trunk_status(
+        self, trunk: Trunk, wanted: Callable[[TrunkStatus], bool], seconds: float = 15.0
+    ) -> TrunkStatus:
+        """What the server says of a trunk, as soon as that is ``wanted``."""
+        seen = None
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    status = await read_status(self.local.database, trunk.organization_id, self.principal.actor)
+                    seen = status.get(trunk.id)
+                    if seen is not None and wanted(seen):
+                        return seen
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise AssertionError(f"trunk {trunk.name} after {seconds:g} s: {seen}") from None
 
 
 @contextlib.asynccontextmanager

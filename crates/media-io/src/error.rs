@@ -34,7 +34,8 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NoPorts { .. } | Self::NoSockets(_) => "media.no_ports",
+            Self::NoPorts { .. } => "media.no_ports",
+            Self::NoSockets(_) => "media.no_sockets",
             Self::BadAddress(_) | Self::BadSettings(_) => "media.bad_settings",
             Self::NoSuchLeg(_) => "media.no_such_leg",
             Self::BadFile { .. } => "media.bad_file",

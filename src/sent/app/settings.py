@@ -31,7 +31,7 @@ SETTINGS: Mapping[str, str] = {
 
 
 def default_data_dir() -> Path:
-    """The user's own data folder; as root a system folder, since PostgreSQL runs as somebody who may not enter /root."""
+    """The user's own data folder; for root a system folder, since PostgreSQL runs as one who may not enter /root."""
     return Path("/var/lib/sent") if os.geteuid() == 0 else Path("~/.local/share/sent").expanduser()
 
 
@@ -80,7 +80,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         http_port=_port(env, "SENT_HTTP_PORT", 8000),
         rtp_ports=_port_range(env, "SENT_RTP_PORTS", (20_000, 29_999)),
         database_url=env.get("SENT_DATABASE_URL") or None,
-        store_url=env.get("SENT_STORE_URL") or None,
+        store_url=_store(env),
         tls_cert=cert,
         tls_key=key,
         log=log,
@@ -90,6 +90,16 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def _path(env: Mapping[str, str], name: str) -> Path | None:
     value = env.get(name)
     return Path(value).expanduser().absolute() if value else None
+
+
+def _store(env: Mapping[str, str]) -> str | None:
+    value = env.get("SENT_STORE_URL") or None
+    if value is not None and "://" in value and not value.startswith(("s3://", "gs://", "az://")):
+        raise BadInput(
+            "settings.store",
+            "SENT_STORE_URL must be a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
+        )
+    return value
 
 
 def _address(env: Mapping[str, str], name: str) -> str | None:

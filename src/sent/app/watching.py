@@ -10,15 +10,13 @@ from sent.calls.registry import CallRegistry
 from sent.infra.telemetry import Metrics
 from sent.media.port import MediaEngine
 from sent.registrations.service import Registrations
-from sent.sip.config import Trace
+from sent.sip.config import DIALOG_METHODS, Trace
 from sent.sip.message import Request
 from sent.trunks.directory import TrunkDirectory
 from sent.trunks.links import TrunkLinks
 
 SAMPLE_SECONDS = 5.0
-_KNOWN_METHODS = frozenset(
-    ["INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "PRACK", "UPDATE", "INFO", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"]
-)
+_KNOWN_METHODS = frozenset((*DIALOG_METHODS, "REGISTER", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"))
 
 
 class CountedCalls:

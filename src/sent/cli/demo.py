@@ -61,8 +61,10 @@ def _screen(settings: Settings, phones: Sequence[DemoPhone], *, self_signed: boo
         "",
         f"  {paint('SENT is up.', GREEN)}  {paint(f'Ctrl-C ends it; its data stays in {settings.data_dir}', DIM)}",
         "",
-        f"  {paint('Phones', BOLD)}   any SIP phone, server {host}: port {settings.sip_port} (UDP, TCP) or"
-        f" {settings.sip_tls_port} (TLS{', self-signed' if self_signed else ''})",
+        (
+            f"  {paint('Phones', BOLD)}   any SIP phone, server {host}: port {settings.sip_port} (UDP, TCP) or"
+            f" {settings.sip_tls_port} (TLS{', self-signed' if self_signed else ''})"
+        ),
         *(
             f"    {phone.person:<{name}}  {phone.extension}   user {phone.user_name}   password {phone.password}"
             for phone in phones

@@ -67,6 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe (`| head`) is gone: nobody is left to tell, and Python's own flush must not try.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"sent: {error.filename} cannot be used: {error.strerror}.", file=sys.stderr)
+        return 1
 
 
 def _overview() -> str:

@@ -27,9 +27,9 @@ from sent.calls.ports import (
 )
 from sent.gateway.dtmf import DTMF_RELAY, DigitFilter, digit_in, relay_body
 from sent.gateway.endings import Side, from_end, reason_header
-from sent.gateway.media_session import MediaSession
 from sent.kit.ids import uuid7
 from sent.media.port import MediaEngine, MediaError
+from sent.media.session import MediaSession
 from sent.media.types import Digit, MediaEvent, MediaLegId
 from sent.sdp.errors import NoCommonCodec, SdpError
 from sent.sip.events import (

@@ -11,9 +11,9 @@ from sent.calls.ending import Blame, EndCode, Ending
 from sent.calls.party import Party
 from sent.calls.ports import Answered, LegDetails
 from sent.gateway.endings import Side, answer_for, cancelled_by_caller
-from sent.gateway.media_session import MediaSession, codecs_of
 from sent.gateway.sip_leg import Line, SipLeg
 from sent.media.port import MediaError
+from sent.media.session import MediaSession, codecs_of
 from sent.sdp.capabilities import Encryption
 from sent.sdp.errors import SdpError
 from sent.sip.events import Cancelled, Confirmed, InviteReceived, SessionEvent

@@ -9,9 +9,9 @@ from sent.calls.ending import Blame, EndCode, Ending
 from sent.calls.party import Party
 from sent.calls.ports import Answered, LegDetails, Ringing
 from sent.gateway.endings import Side, from_failure, from_response, reason_header
-from sent.gateway.media_session import MediaSession
 from sent.gateway.sip_leg import Line, SipLeg
 from sent.media.port import MediaError
+from sent.media.session import MediaSession
 from sent.sdp.capabilities import Encryption
 from sent.sdp.errors import SdpError
 from sent.sip.authorization import Login

@@ -61,17 +61,26 @@ def _call(function: Callable[..., _T], *arguments: object) -> _T:
 class RustEngine:
     """``first_port`` to ``last_port``: UDP ports for RTP and RTCP, two for each leg.
 
-    ``threads``: None for one per core, at most four. The owner calls `shut_down` when it ends.
+    ``threads``: None for one per core, at most four. ``setting`` names the ports' setting in the error when all are in
+    use. The owner calls `shut_down` when it ends.
     """
 
-    def __init__(self, first_port: int, last_port: int, threads: int | None = None) -> None:
+    def __init__(
+        self, first_port: int, last_port: int, threads: int | None = None, setting: str = "the media port range"
+    ) -> None:
         self._engine = _call(_engine.Engine, first_port, last_port, threads)
+        self._no_ports = f"All UDP ports from {first_port} to {last_port} are in use; widen {setting}."
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sink: Callable[[MediaEvent], None] | None = None
         self._closed = False
 
     def open_rtp(self, address: str) -> tuple[MediaLegId, RtpPorts]:
-        leg, bound, port = _call(self._engine.open_rtp, address)
+        try:
+            leg, bound, port = _call(self._engine.open_rtp, address)
+        except MediaError as error:
+            if error.code == "media.no_ports":
+                raise MediaError(error.code, self._no_ports) from error
+            raise
         return MediaLegId(leg), RtpPorts(bound, port, port + 1)
 
     def configure(self, leg: MediaLegId, settings: RtpSettings) -> None:

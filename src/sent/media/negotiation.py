@@ -20,7 +20,7 @@ SUITES = (SrtpSuite.AES_CM_128_HMAC_SHA1_80, SrtpSuite.AES_256_CM_HMAC_SHA1_80, 
 
 
 def ordered(preferred: Sequence[str]) -> tuple[Format, ...]:
-    """All our formats, those named in ``preferred`` first and in its order: the other leg's codec needs no transcoding."""
+    """All our formats, those named in ``preferred`` first and in its order (the other leg's need no transcoding)."""
     rank = {name.lower(): n for n, name in reversed(list(enumerate(preferred)))}
     return tuple(sorted(FORMATS, key=lambda fmt: rank.get(fmt.name.lower(), len(rank))))
 

@@ -26,7 +26,7 @@ from sent.media.types import (
 
 
 class MediaError(Unavailable):
-    """``media.no_ports``, ``media.no_such_leg``, ``media.bad_file``, ``media.bad_settings``."""
+    """``media.no_ports``, ``media.no_sockets``, ``media.no_such_leg``, ``media.bad_file``, ``media.bad_settings``."""
 
 
 class MediaEngine(Protocol):

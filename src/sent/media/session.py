@@ -19,8 +19,8 @@ from sent.sdp.parser import parse_session
 class MediaSession:
     """Opens its port with the first offer or answer; `close` releases it. Raises `SdpError` and `MediaError`.
 
-    ``bind`` is the local address for RTP, ``advertised`` the one that the peer is told. ``latch_from`` are the addresses
-    besides the SDP's that media may come from: where the peer's signalling comes from.
+    ``bind`` is the local address for RTP, ``advertised`` the one that the peer is told. ``latch_from`` are the
+    addresses besides the SDP's that media may come from: where the peer's signalling comes from.
     """
 
     def __init__(

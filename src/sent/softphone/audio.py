@@ -28,8 +28,8 @@ def read_speech(file: Path) -> tuple[bytes, int]:
             if width != _SAMPLE or rate not in STREAM_RATES or frames > rate * _MAX_SECONDS:
                 raise BadInput(
                     "softphone.bad_file",
-                    f"{file} is {rate} Hz, {8 * width} bit. Needed: a WAV file of 16 bit at 8000, 16000, 24000 or 48000 Hz,"
-                    f" an hour at most (for example: ffmpeg -i {file.name} -ac 1 -ar 16000 -c:a pcm_s16le speech.wav).",
+                    f"{file} is {rate} Hz, {8 * width} bit. Needed: a WAV file of 16 bit at 8000, 16000, 24000 or 48000"
+                    f" Hz, an hour at most (for example: ffmpeg -i {file.name} -ac 1 -ar 16000 -c:a pcm_s16le s.wav).",
                 )
             octets = source.readframes(frames)
     except (wave.Error, EOFError) as error:

@@ -48,9 +48,9 @@ class Account:
 
 
 class Phone:
-    """``media_address`` is the local address for RTP. ``answer`` decides about incoming calls: it gets the call and must
-    soon `PhoneCall.accept` or `PhoneCall.refuse` it; without it they are refused as busy. Requests outside of calls
-    go to ``other``, which must answer them, or are answered 405.
+    """``media_address`` is the local address for RTP. ``answer`` decides about incoming calls: it gets the call and
+    must soon `PhoneCall.accept` or `PhoneCall.refuse` it; without it they are refused as busy. Requests outside of
+    calls go to ``other``, which must answer them, or are answered 405.
     """
 
     def __init__(

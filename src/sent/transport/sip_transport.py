@@ -311,9 +311,17 @@ def _cannot_bind(error: OSError, name: str, host: str, port: int, setting: str) 
             port=port,
             setting=setting,
         )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return Unavailable(
+            "transport.not_our_address",
+            f"{where} cannot be opened: {host} is no address of this machine. Set SENT_BIND to one that is (`ip address`"
+            " lists them), or to 0.0.0.0 for all.",
+            port=port,
+            setting="SENT_BIND",
+        )
     return Unavailable(
         "transport.cannot_listen",
-        f"{where} cannot be opened ({error.strerror}). Check the address in {setting}.",
+        f"{where} cannot be opened ({error.strerror}). Check {setting} and the address in SENT_BIND.",
         port=port,
         setting=setting,
     )

@@ -23,6 +23,7 @@ def test_one_setting_opens_to_the_network():
         ("SENT_RTP_PORTS", "30000"),
         ("SENT_RTP_PORTS", "30000-20000"),
         ("SENT_LOG", "xml"),
+        ("SENT_STORE_URL", "ftp://example.org/"),
         ("SENT_TLS_CERT", "/only/one.pem"),
     ],
 )

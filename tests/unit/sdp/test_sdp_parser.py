@@ -13,7 +13,7 @@ from sent.sdp.errors import MalformedSdp
 from sent.sdp.formats import Format, events_for, formats_of, number_from, parse_fmtp
 from sent.sdp.parser import MAX_LINES, MAX_MEDIA, parse_session
 
-VECTORS = Path(os.environ.get("SENT_VECTORS", Path(__file__).parents[3] / "../shared/vectors")) / "sip"
+VECTORS = Path(os.environ.get("SENT_TEST_VECTORS", Path(__file__).parents[3] / "../shared/vectors")) / "sip"
 
 FULL = b"""v=0\r
 o=jdoe 2890844526 2890842807 IN IP4 host.atlanta.example.com\r
@@ -42,7 +42,7 @@ a=rtpmap:99 h263-1998/90000\r
 def body(folder: str, name: str) -> bytes:
     path = VECTORS / folder / name
     if not path.is_file():
-        pytest.skip(f"the vectors of {folder} are not beside this project (SENT_VECTORS names their folder)")
+        pytest.skip(f"the vectors of {folder} are not beside this project (SENT_TEST_VECTORS names their folder)")
     return path.read_bytes().partition(b"\r\n\r\n")[2]
 
 

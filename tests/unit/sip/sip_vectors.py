@@ -12,13 +12,13 @@ from sent.sip.message import Request, Response
 from sent.sip.parser import parse_datagram, validate
 from sent.sip.stream_parser import KeepAlive, MalformedMessage, StreamParser
 
-ROOT = Path(os.environ.get("SENT_VECTORS", Path(__file__).parents[3] / "../shared/vectors"))
+ROOT = Path(os.environ.get("SENT_TEST_VECTORS", Path(__file__).parents[3] / "../shared/vectors"))
 
 
 def folder(name: str) -> Path:
     path = ROOT / "sip" / name
     if not path.is_dir():
-        reason = f"the vectors of {name} are not beside this project (SENT_VECTORS names their folder)"
+        reason = f"the vectors of {name} are not beside this project (SENT_TEST_VECTORS names their folder)"
         pytest.skip(reason, allow_module_level=True)
     return path
 

@@ -1,7 +1,7 @@
 """The demo carrier: a second SIP server, in a process of its own, that a trunk registers at by digest.
 
-Started by ``sent demo`` as ``python -m sent.app.demo.carrier PORT USER`` with the password on standard input; it ends when
-its standard input does, so that it never outlives the demo.
+Started by ``sent demo`` as ``python -m sent.app.demo.carrier PORT USER`` with the password on standard input; it ends
+when its standard input does, so that it never outlives the demo.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from sent.infra.db.embedded import EmbeddedPostgres
 from sent.infra.db.migrate import find_migrations, migrate_on
 from sent.infra.db.roles import APP_ROLE, RESOLVER_ROLE, SYSTEM_ROLE, ensure_group_roles, ensure_server_login
 from sent.infra.db.settings import DatabaseSettings
-from sent.kit.errors import Unavailable
+from sent.kit.errors import BadInput, Unavailable
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -223,6 +223,15 @@ def prepare(owner_dsn: str) -> str:
             return ensure_server_login(connection, owner_dsn)
     except psycopg.OperationalError as error:
         raise _unavailable(str(error)) from error
+    except psycopg.ProgrammingError as error:
+        if error.sqlstate is not None:
+            raise
+        # The text of this error repeats what was given, with its password; so it is not shown, nor chained.
+        raise BadInput(
+            "db.bad_url",
+            "SENT_DATABASE_URL cannot be read; write it as postgresql://user:password@host:5432/database, with special"
+            " characters in the password percent-encoded",
+        ) from None
 
 
 async def _roll_back(connection: Connection) -> None:
@@ -244,6 +253,6 @@ def _server_is_gone(connection: Connection, error: psycopg.Error) -> bool:
 def _unavailable(why: str) -> Unavailable:
     return Unavailable(
         "db.unavailable",
-        f"the database does not answer ({why.strip() or 'no reason given'}); is it running, and is SENT_DATABASE_URL"
+        f"the database does not answer ({' '.join(why.split()) or 'no reason given'}); is it running, and is SENT_DATABASE_URL"
         " right? `sent doctor` checks",
     )

@@ -111,7 +111,7 @@ class Store:
             except (BaseError, OSError, ValueError) as error:
                 raise StorageError(
                     "storage.bad_url",
-                    f"The file store cannot be opened: {error}. Check the setting SENT_STORAGE_URL: a folder that this "
+                    f"The file store cannot be opened: {error}. Check the setting SENT_STORE_URL: a folder that this "
                     "server may write to, or s3://bucket/prefix, gs://bucket/prefix, az://container/prefix.",
                 ) from error
         return self._store

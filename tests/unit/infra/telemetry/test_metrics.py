@@ -5,11 +5,11 @@ from sent.infra.telemetry import Metrics
 
 def test_counts_appear_in_the_text_that_prometheus_reads():
     metrics = Metrics()
-    metrics.calls_active.of(direction="inbound").inc()
+    metrics.calls_active.set(1)
     metrics.calls_ended.of(direction="outbound", ending="busy").inc(2)
     metrics.media_health(legs=4, sockets=8, late_p50_ms=0.5, late_p99_ms=2.0, late_max_ms=9.0)
     text = metrics.exposition().decode()
-    assert 'sent_calls_active{direction="inbound"} 1.0' in text
+    assert 'sent_calls_active 1.0' in text
     assert 'sent_calls_ended_total{direction="outbound",ending="busy"} 2.0' in text
     assert 'sent_media_late_seconds{quantile="p99"} 0.002' in text
     assert "sent_media_legs 4.0" in text
@@ -26,7 +26,7 @@ def test_what_comes_from_outside_makes_no_new_series():
 
 def test_a_wrong_label_is_the_programmers_mistake():
     with pytest.raises(ValueError, match="direction"):
-        Metrics().calls_active.of(caller="x")
+        Metrics().calls_ended.of(caller="x")
 
 
 def test_every_ending_of_a_call_has_its_own_series():

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sent.gateway.negotiation import SUITES, fresh_cryptos, ordered, settings
+from sent.media.negotiation import SUITES, fresh_cryptos, ordered, settings
 from sent.media.types import Codec, SrtpSuite
 from sent.sdp.capabilities import Negotiated
 from sent.sdp.crypto import Crypto
