@@ -8,9 +8,9 @@ from uuid import UUID
 from sent.app.local import Local
 from sent.identity.models import Device, NewSecret, Principal, User
 from sent.identity.roles import Role
-from sent.kit.errors import NotFound
+from sent.kit.errors import Conflict, NotFound
 from sent.pbx.models import Extension, ExtensionKind
-from sent.pbx.store import PbxStore
+from sent.pbx.store import PbxStore, check_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,19 @@ class Person:
 
 
 async def add_person(local: Local, principal: Principal, name: str, extension: str | None, role: Role) -> User:
-    """A user, and the extension that rings that user's devices."""
+    """A user, and the extension that rings that user's devices. Raises before anything is made: `BadInput` for what
+    is no extension, `Conflict` for one that is taken."""
+    store = PbxStore(local.database)
+    if extension is not None:
+        check_number(extension)
+        taken = (await store.load(principal.organization_id, principal.actor)).extensions.get(extension)
+        if taken is not None:
+            who = taken.name or taken.kind.value
+            words = f"Extension {extension} is taken ({who}). `sent extension list` shows all."
+            raise Conflict("pbx.number_taken", words)
     user = await local.identity.create_user(principal, name, None, role)
     if extension is not None:
-        await PbxStore(local.database).put_extension(
+        await store.put_extension(
             principal.organization_id, principal.actor, extension, ExtensionKind.USER, name=name, user_id=user.id
         )
     return user
