@@ -126,13 +126,15 @@ class DemoCarrier:
         if call.state is not PhoneState.TALKING:
             return
         seconds = _LONGEST_CALL
-        if behaviour is Behaviour.ECHO:
-            self._engine.bridge(call.media, call.media)
-        else:
-            seconds = 4.0
-            self._engine.play_file(call.media, find_announcements()[WELCOME])
-        await call.changed(PhoneState.TALKING, seconds)
-        call.hang_up()
+        try:
+            if behaviour is Behaviour.ECHO:
+                self._engine.bridge(call.media, call.media)
+            else:
+                seconds = 4.0
+                self._engine.play_file(call.media, find_announcements()[WELCOME])
+            await call.changed(PhoneState.TALKING, seconds)
+        finally:
+            call.hang_up()
         if behaviour is Behaviour.CALL_BACK:
             await asyncio.sleep(_CALL_BACK_AFTER)
             await self._call_customer()
