@@ -10,7 +10,6 @@ from pathlib import Path
 
 from sent.kit.errors import Unavailable
 
-
 _LOCK = "serve.lock"
 
 
