@@ -35,7 +35,7 @@ class Table:
         self.engine = FakeEngine()
         self.agent = Agent(AgentConfig(user_agent="phone"), self.wire.token)
         self.port = self.wire.attach(self.agent, *OURS)
-        self.rang: list[PhoneCall] = []
+        self.rang: asyncio.Queue[PhoneCall] = asyncio.Queue()
         self.other = WirePhone(
             self.wire, "bob", THEIRS[0], script=script, config=AgentConfig(methods=frozenset({"REGISTER"}))
         )
@@ -44,7 +44,7 @@ class Table:
     def make_phone(self, account: Account) -> Phone:
         def take(call: PhoneCall, event: InviteReceived) -> None:
             del event
-            self.rang.append(call)
+            self.rang.put_nowait(call)
 
         return Phone(self.port, self.engine, account, OURS[0], answer=take)
 
@@ -56,9 +56,7 @@ class Table:
 
     async def take_call(self) -> PhoneCall:
         async with asyncio.timeout(5):
-            while not self.rang:
-                await asyncio.sleep(0.01)
-        return self.rang.pop()
+            return await self.rang.get()
 
     async def close(self) -> None:
         """However a call ended: nothing of it is left."""
@@ -388,7 +386,7 @@ def test_a_caller_that_asks_for_an_offer_gets_the_one_of_before():
         assert call.codec == "PCMU"
         call.hang_up()
         await theirs.wait(Ended)
-        assert not table.rang
+        assert table.rang.empty()
 
     play(scenario)
 

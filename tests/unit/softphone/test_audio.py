@@ -32,7 +32,7 @@ def test_of_several_channels_the_first_is_taken(tmp_path):
 @pytest.mark.parametrize(("rate", "width"), [(44_100, 2), (16_000, 1), (16_000, 3)])
 def test_what_the_engine_cannot_play_is_refused_with_a_way_to_convert_it(tmp_path, rate, width):
     file = _wav(tmp_path / "song.wav", bytes(12), rate=rate, width=width)
-    with pytest.raises(BadInput, match="ffmpeg -i song.wav") as refused:
+    with pytest.raises(BadInput, match=r"ffmpeg -i song\.wav") as refused:
         read_speech(file)
     assert refused.value.code == "softphone.bad_file"
 
