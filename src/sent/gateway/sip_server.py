@@ -56,6 +56,12 @@ MAX_PENDING = 2_000
 RETRY_AFTER_S = 10
 MAX_DIALED = 128
 
+_ENCRYPTION = {
+    SrtpPolicy.OFF: Encryption.NEVER,
+    SrtpPolicy.OFFERED: Encryption.OPTIONAL,
+    SrtpPolicy.REQUIRED: Encryption.REQUIRED,
+}
+
 _Work = Callable[[], Coroutine[None, None, None]]
 
 
@@ -183,8 +189,7 @@ class SipServer:
     def _on_carrier(self, invite: InviteReceived, inbound: Inbound, dialed: str) -> None:
         trunk = inbound.trunk
         party = calling_party(invite.request, trunk)
-        encryption = Encryption.NEVER if trunk.srtp is SrtpPolicy.OFF else Encryption.OPTIONAL
-        leg = IncomingSipLeg(self._line, invite, party, Side(party.name or party.number), encryption)
+        leg = IncomingSipLeg(self._line, invite, party, Side(party.name or party.number), _ENCRYPTION[trunk.srtp])
         full = self._trunks.usage.start(trunk, leg.leg_id, self._line.clock())
         if full is not None:
             refused = Ending(EndCode.LIMIT_REACHED, full.words, "system", Blame.US, 503)
