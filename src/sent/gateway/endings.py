@@ -47,6 +47,7 @@ _Meaning = tuple[EndCode, Blame, str]
 """Code, blame, sentence; ``{name}`` is the far side, ``{status}`` its status and phrase."""
 
 _REDIRECTIONS = (300, 301, 302, 305, 380)
+_LOOP = "The call went through too many systems ({status}); it may be going round in a loop."
 _PERSON: dict[int, _Meaning] = {
     **dict.fromkeys(
         _REDIRECTIONS,
@@ -56,6 +57,7 @@ _PERSON: dict[int, _Meaning] = {
     404: (EndCode.OFFLINE, Blame.CALLEE, "{name}'s phone no longer answers to the address that it registered."),
     408: (EndCode.NO_ANSWER, Blame.CALLEE, "{name} did not answer."),
     480: (EndCode.NO_ANSWER, Blame.CALLEE, "{name} is not available at the moment."),
+    483: (EndCode.FAILED, Blame.CALLER, _LOOP),
     486: (EndCode.BUSY, Blame.CALLEE, "{name} is busy."),
     487: (EndCode.CANCELLED, Blame.CALLER, "The call was cancelled before {name} answered."),
     488: (EndCode.NO_COMMON_CODEC, Blame.CALLEE, "{name}'s phone cannot do any of the offered media."),
@@ -78,6 +80,7 @@ _CARRIER: dict[int, _Meaning] = {
     408: (EndCode.CARRIER_UNREACHABLE, Blame.CARRIER, "Carrier {name} gave up waiting: {status}."),
     410: (EndCode.NOT_FOUND, Blame.CALLEE, "The number is no longer in service, says carrier {name}."),
     480: (EndCode.NO_ANSWER, Blame.CALLEE, "The called party is not available at the moment, says carrier {name}."),
+    483: (EndCode.FAILED, Blame.CALLER, _LOOP),
     484: (EndCode.NOT_FOUND, Blame.CALLER, "The number is incomplete, says carrier {name}."),
     486: (EndCode.BUSY, Blame.CALLEE, "The called party is busy."),
     487: (EndCode.CANCELLED, Blame.CALLER, "The call was cancelled before it was answered."),
@@ -111,6 +114,8 @@ _PHRASES: dict[int, str] = {
     404: "Not Found",
     408: "Request Timeout",
     480: "Temporarily Unavailable",
+    483: "Too Many Hops",
+    484: "Address Incomplete",
     486: "Busy Here",
     487: "Request Terminated",
     488: "Not Acceptable Here",
@@ -155,7 +160,7 @@ _Q850_FOR: dict[EndCode, int] = {
     EndCode.LIMIT_REACHED: 34,
 }
 _CALL_REJECTED = 21
-_PASS_ON = frozenset({404, 410, 480, 484, 486, 488, 600, 603, 604, 606, 607, 608})
+_PASS_ON = frozenset({404, 410, 480, 483, 484, 486, 488, 600, 603, 604, 606, 607, 608})
 """Statuses that mean to our caller what they meant to us. 401, 407, 5xx concern only our own leg, and so does a
 phone's 403; a carrier's 403 is passed on (`answer_for`)."""
 

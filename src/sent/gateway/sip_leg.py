@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
@@ -61,6 +61,8 @@ class Line:
     media_events: MediaEvents
     media_addresses: Callable[[str], tuple[str, str]]
     host: str
+    hops: dict[UUID, int] = field(default_factory=dict)
+    """Of each call that came in by SIP, until its caller has left: how often it may still be passed on (Max-Forwards)."""
 
     def clock(self) -> float:
         return self.port.now()

@@ -91,9 +91,9 @@ class IncomingSipLeg(SipLeg):
             return
         try:
             self._offered_codecs = codecs_of(self._offer)
-            if not self._offered_codecs:
+            assert self._media is not None
+            if not self._offered_codecs or self._media.encryption is Encryption.REQUIRED:
                 # The full negotiation says which line fails, and why.
-                assert self._media is not None
                 self._media.answer(self._offer, ())
         except (SdpError, MediaError) as error:
             self.end(self._media_failure(error))
