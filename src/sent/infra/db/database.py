@@ -36,8 +36,8 @@ _MAX_WAITING = 200
 _RECONNECT_S = POOL_WAIT_S  # whoever waits has an attempt at its end, too
 _SUPERVISION_S = 1.0
 _OPTIONS = (
-    "-c search_path=sent,pg_catalog,pg_temp -c timezone=UTC -c datestyle=ISO -c statement_timeout=30s -c lock_timeout=10s"
-    " -c idle_in_transaction_session_timeout=60s"
+    "-c search_path=sent,pg_catalog,pg_temp -c timezone=UTC -c datestyle=ISO -c statement_timeout=30s"
+    " -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 )
 
 # Tables that a session made for itself (pg_temp) would come first if they were not named: named last, none can stand in
