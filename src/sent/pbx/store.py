@@ -51,8 +51,7 @@ class PbxStore:
         announcement: str | None = None,
     ) -> Extension:
         """Create the extension, or give the number to something else. Raises `BadInput`."""
-        if not _NUMBER.fullmatch(number):
-            raise BadInput("pbx.bad_number", "An extension is 1 to 15 digits, * or #.")
+        check_number(number)
         if (kind is ExtensionKind.USER) != (user_id is not None):
             raise BadInput("pbx.bad_extension", "A user's extension needs its user, and no other kind has one.")
         if (kind is ExtensionKind.ANNOUNCEMENT) != (announcement is not None):
@@ -91,6 +90,12 @@ class PbxStore:
         }
         async with self._database.transaction(organization_id, actor) as connection:
             await connection.execute(PUT_SETTINGS_SQL, values)
+
+
+def check_number(number: str) -> None:
+    """Can this be an extension? Raises `BadInput`."""
+    if not _NUMBER.fullmatch(number):
+        raise BadInput("pbx.bad_number", "An extension is 1 to 15 digits, * or #.")
 
 
 async def _settings(connection: Connection, organization_id: UUID) -> PbxSettings:
