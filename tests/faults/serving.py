@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from sent.app.settings import Settings, read_settings
+from tests.faults.log_hygiene import secrets_in
 from tests.interop.ports import free_port_block
 from tests.interop.product import Product
 
@@ -156,7 +157,8 @@ def server_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def serving(program: str | None = None, **environment: str) -> Iterator[Server]:
-    """A server that is ready, with everything of its own. Whatever becomes of it, nothing is left at the end."""
+    """A server that is ready, with everything of its own. Whatever becomes of it, nothing is left at the end, and
+    its log holds no secret."""
     with server_folder() as folder:
         server = Server(folder, program, **environment)
         try:
@@ -164,3 +166,4 @@ def serving(program: str | None = None, **environment: str) -> Iterator[Server]:
             yield server
         finally:
             server.end()
+        assert secrets_in(server.log_text(), server.settings.data_dir) == []

@@ -249,8 +249,11 @@ def test_two_answers_at_once_leave_one_call():
         up = [c for phone in (bob, mobile) for c in phone.calls if c.last is None]
         assert len(up) == 1
         assert len(world.engine.legs) == 2
+        one, other = world.engine.legs
+        assert world.engine.legs[one].bridged == other
         call.hang_up()
         await world.settle()
+        assert ending(world) == (EndCode.HUNG_UP, "Alice hung up.")
         world.check_released()
 
     play(scenario)
