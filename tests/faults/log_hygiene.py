@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-_FORBIDDEN = re.compile(r"(?:response|nonce|cnonce)=\"?\w+|[Aa]uthorization: ?\w+|password[=:]\S+|a=crypto:\S+", re.ASCII)
+_FORBIDDEN = re.compile(
+    r"(?:response|nonce|cnonce)=\"?\w+|[Aa]uthorization: ?\w+|password[=:]\S+|a=crypto:\S+", re.ASCII
+)
 _NUMBER = re.compile(r"(?<![\w.:/-])\+?\d{7,}(?![\w.:-])", re.ASCII)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import re
 import signal
@@ -76,7 +77,7 @@ class Server:
         while (took := time.monotonic() - began) < _STARTS_WITHIN_S:
             if process.poll() is not None:
                 raise RuntimeError(f"SENT ended at its start ({process.returncode}): {self.log_text()[-4000:]}")
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.http("/readyz") is not None:
                     return took
             time.sleep(0.03)
