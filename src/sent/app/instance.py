@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sent.kit.errors import Unavailable
 
+_LOCK = "serve.lock"
+
 
 @contextlib.contextmanager
 def only_server(data_dir: Path) -> Iterator[None]:
@@ -20,7 +22,7 @@ def only_server(data_dir: Path) -> Iterator[None]:
     try:
         # Open to others as far as its name goes: for root the database runs as another user.
         data_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Unavailable(
             "app.data_folder", f"The data folder {data_dir} cannot be used: {error.strerror}. Set SENT_DATA_DIR."
@@ -36,3 +38,15 @@ def only_server(data_dir: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_serving(data_dir: Path) -> bool:
+    """Does a living server hold the folder? A command that has the embedded database up does not count."""
+    try:
+        with (data_dir / _LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

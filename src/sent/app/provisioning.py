@@ -21,19 +21,19 @@ class Person:
 
 
 async def add_person(local: Local, principal: Principal, name: str, extension: str | None, role: Role) -> User:
-    """A user, and the extension that rings that user's devices. Raises before anything is made: `BadInput` for what
-    is no extension, `Conflict` for one that is taken."""
-    store = PbxStore(local.database)
+    """A user, and the extension that rings that user's devices. Raises `Conflict` when another thing has it."""
     if extension is not None:
         check_number(extension)
-        taken = (await store.load(principal.organization_id, principal.actor)).extensions.get(extension)
+        taken = next((e for e in await extensions(local, principal) if e.number == extension), None)
         if taken is not None:
-            who = taken.name or taken.kind.value
-            words = f"Extension {extension} is taken ({who}). `sent extension list` shows all."
-            raise Conflict("pbx.number_taken", words)
+            raise Conflict(
+                "extension.taken",
+                f"The extension {extension} is {taken.name or taken.kind.value}'s. Choose another one, or first:"
+                f" sent extension remove {extension}",
+            )
     user = await local.identity.create_user(principal, name, None, role)
     if extension is not None:
-        await store.put_extension(
+        await PbxStore(local.database).put_extension(
             principal.organization_id, principal.actor, extension, ExtensionKind.USER, name=name, user_id=user.id
         )
     return user
@@ -69,6 +69,14 @@ async def add_device(local: Local, principal: Principal, who: str, name: str) ->
 async def extensions(local: Local, principal: Principal) -> list[Extension]:
     snapshot = await PbxStore(local.database).load(principal.organization_id, principal.actor)
     return sorted(snapshot.extensions.values(), key=lambda extension: extension.number)
+
+
+async def extension_at(local: Local, principal: Principal, number: str) -> Extension:
+    """Raises `NotFound`."""
+    for extension in await extensions(local, principal):
+        if extension.number == number:
+            return extension
+    raise NotFound("extension.not_found", f"There is no extension {number}; `sent extension list` shows all.")
 
 
 async def find_device(local: Local, principal: Principal, sip_username: str) -> UUID:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from socket import SOCK_DGRAM
 
 from sent.app import provisioning
 from sent.app.local import Local, open_local
@@ -32,6 +33,7 @@ from sent.transport.sip_transport import SipTransport
 _RTP_PORTS = (39_000, 39_199)
 _RING_SECONDS = 120.0
 _AFTER_SPEECH = 1.0
+_BYE_SECONDS = 0.5
 _DIGITS = set("0123456789*#ABCD")
 
 
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _dial(arguments: argparse.Namespace) -> int:
     account = await _account(arguments)
     speech, rate = audio.read_speech(arguments.play) if arguments.play else (b"", audio.DEFAULT_RATE)
-    bind = route_to(account.server.host) if _is_address(account.server.host) else "127.0.0.1"
+    bind = route_to(await _address_of(account.server))
     engine = RustEngine(*_RTP_PORTS, threads=1)
     transport = SipTransport(Agent(AgentConfig(user_agent="SENT dial"), lambda: secrets.token_hex(12)))
     try:
@@ -66,7 +68,12 @@ async def _dial(arguments: argparse.Namespace) -> int:
         phone = Phone(transport, engine, account, bind)
         call = await phone.call(arguments.number)
         with _interrupt(call):
-            return await _talk(engine, call, arguments, speech, rate)
+            try:
+                return await _talk(engine, call, arguments, speech, rate)
+            finally:
+                # Whatever went wrong here, the other side must not be left with an open call.
+                call.hang_up()
+                await call.changed(PhoneState.TALKING, _BYE_SECONDS)
     finally:
         await transport.close()
         engine.shut_down()
@@ -179,14 +186,13 @@ def _ask() -> str:
     return getpass.getpass("SIP password: ")
 
 
-def _is_address(host: str) -> bool:
-    import ipaddress
-
+async def _address_of(server: SipUri) -> str:
+    """Any address of the server, only to find out which of ours leads there."""
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+        found = await asyncio.get_running_loop().getaddrinfo(server.host, server.port, type=SOCK_DGRAM)
+    except OSError as error:
+        raise BadInput("softphone.no_such_host", f"{server.host} cannot be found: {error.strerror}.") from error
+    return str(found[0][4][0])
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from sent.app import provisioning
 from sent.app.local import Local
 from sent.cli.terminal import add_organization, with_local
 from sent.cli.trunk import find_trunk
@@ -24,9 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _run(local: Local, arguments: argparse.Namespace) -> int:
-    organization = await local.organization(arguments.organization)
+    principal = await local.principal(arguments.organization)
     service = TrunkService(local.database, local.vault)
-    trunk = await find_trunk(local, service, organization.id, arguments.trunk)
+    trunk = await find_trunk(local, service, principal.organization_id, arguments.trunk)
+    await provisioning.extension_at(local, principal, arguments.extension)
     made = await service.add_number(trunk, arguments.number, arguments.extension, local.actor)
     print(f"Calls to {made.number} ring {made.extension}.")
     return 0

@@ -10,11 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+from sent.app import provisioning
 from sent.app.local import Local
 from sent.cli.terminal import GREEN, RED, YELLOW, add_organization, paint, table, with_local
-from sent.kit.errors import NotFound
+from sent.kit.errors import BadInput, NotFound
 from sent.kit.ids import uuid7
 from sent.trunks.models import CallerIdHeader, SrtpPolicy, Trunk, TrunkLimits, TrunkMode
+from sent.trunks.numbers import to_e164
 from sent.trunks.repository_status import TrunkStatus
 from sent.trunks.service import TrunkService
 from sent.trunks.status import STALE_AFTER, read_status
@@ -98,8 +100,10 @@ async def _run(local: Local, arguments: argparse.Namespace, password: str | None
                 outside_prefix=arguments.prefix,
                 limits=_limits(TrunkLimits(), arguments),
             )
+            if arguments.rings:
+                await _check_number(local, arguments, country)
             await service.add(trunk, password, local.actor)
-            if arguments.number and arguments.rings:
+            if arguments.rings:
                 await service.add_number(trunk, arguments.number, arguments.rings, local.actor)
             print(f"Trunk {trunk.name} is stored.")
             return await _watch(local, trunk)
@@ -114,6 +118,16 @@ async def _run(local: Local, arguments: argparse.Namespace, password: str | None
         case _:
             await _list(local, service, organization.id)
     return 0
+
+
+async def _check_number(local: Local, arguments: argparse.Namespace, country: str) -> None:
+    """Before anything is stored. Raises `BadInput` and `NotFound`."""
+    if not arguments.number:
+        raise BadInput("trunk.no_number", "--rings says where calls to --number go: give --number, too.")
+    if to_e164(arguments.number, country) is None:
+        raise BadInput("trunk.bad_number", f"{arguments.number} is not a telephone number. Write it as +4930123456.")
+    principal = await local.principal(arguments.organization)
+    await provisioning.extension_at(local, principal, arguments.rings)
 
 
 async def find_trunk(local: Local, service: TrunkService, organization_id: UUID, name: str) -> Trunk:

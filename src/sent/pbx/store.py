@@ -93,7 +93,7 @@ class PbxStore:
 
 
 def check_number(number: str) -> None:
-    """Raises `BadInput` for what cannot be dialled as an extension."""
+    """Can this be an extension? Raises `BadInput`."""
     if not _NUMBER.fullmatch(number):
         raise BadInput("pbx.bad_number", "An extension is 1 to 15 digits, * or #.")
 

@@ -8,7 +8,7 @@ import wave
 from pathlib import Path
 
 from sent.kit.errors import BadInput
-from sent.media.port import MediaEngine
+from sent.media.port import MediaEngine, MediaError
 from sent.media.types import MediaLegId
 
 STREAM_RATES = (8_000, 16_000, 24_000, 48_000)
@@ -55,19 +55,20 @@ async def speak(engine: MediaEngine, stream: MediaLegId, pcm: bytes) -> None:
 async def listen(engine: MediaEngine, stream: MediaLegId, file: Path, rate: int) -> None:
     """Write all that is heard to ``file`` (WAV, mono) until cancelled; then the file is whole."""
     try:
-        out = wave.open(str(file), "wb")  # noqa: SIM115  # closed below, where cancelling ends up
+        # Not by name: a `wave.open` that fails to open its file says so once more when it is collected.
+        target = file.open("wb")  # noqa: ASYNC230, SIM115  # once; closed below, where cancelling ends up
     except OSError as error:
         raise BadInput("softphone.bad_file", f"{file} cannot be written: {error.strerror}.") from error
-    out.setnchannels(1)
-    out.setsampwidth(_SAMPLE)
-    out.setframerate(rate)
-    try:
-        while True:
-            heard = engine.stream_read(stream, rate * _SAMPLE)
-            if heard:
-                out.writeframes(heard)
-            await asyncio.sleep(_TURN_SECONDS)
-    finally:
-        with contextlib.suppress(Exception):  # the leg may be closed already; what was heard before is written
-            out.writeframes(engine.stream_read(stream, rate * _SAMPLE))
-        out.close()
+    with target, wave.open(target, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(_SAMPLE)
+        out.setframerate(rate)
+        try:
+            while True:
+                heard = engine.stream_read(stream, rate * _SAMPLE)
+                if heard:
+                    out.writeframes(heard)
+                await asyncio.sleep(_TURN_SECONDS)
+        finally:
+            with contextlib.suppress(MediaError):  # the leg may be closed already; what was heard before is written
+                out.writeframes(engine.stream_read(stream, rate * _SAMPLE))

@@ -65,6 +65,7 @@ class PhoneCall:
         self._session = session
         self._media = media
         self._offer = offer
+        self._refused = 480
         self._statistics = LegStatistics()
         self.state = PhoneState.CALLING if session.outgoing else PhoneState.RINGING
         self.outcome: CallOutcome | None = None
@@ -107,6 +108,7 @@ class PhoneCall:
         self._port.touch()
 
     def refuse(self, status: int, *, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        self._refused = status
         self._session.reject(status, self._port.now(), headers=headers)
         self._port.touch()
 
@@ -158,11 +160,10 @@ class PhoneCall:
             "timer": "the session timer ran out: the other side is gone",
             "ack_timeout": "the other side never confirmed the answer",
             "dialog_gone": "the other side no longer knew the call",
-            "transport": "the connection was lost",
             "rejected": "refused",
             "unanswered": "not answered in time",
         }[event.cause]
-        status = 480 if event.cause in ("rejected", "unanswered") else None
+        status = self._refused if event.cause in ("rejected", "unanswered") else None
         self._over(words, status, _reason(event.reason))
 
     def _take_answer(self, sdp: bytes) -> bool:

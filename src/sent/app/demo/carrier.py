@@ -28,6 +28,7 @@ from sent.sip.nonce import NonceBook, NonceCheck
 from sent.sip.uri import SipUri
 from sent.softphone.call import PhoneCall, PhoneState
 from sent.softphone.phone import Account, Phone
+from sent.transport.port import SipPort
 from sent.transport.sip_transport import SipTransport
 
 HOST = "127.0.0.1"
@@ -40,7 +41,7 @@ _BARRED = ("Reason", 'Q.850;cause=21;text="This number is barred by the demo car
 
 
 class DemoCarrier:
-    def __init__(self, transport: SipTransport, engine: MediaEngine, user: str, password: str) -> None:
+    def __init__(self, transport: SipPort, engine: MediaEngine, user: str, password: str) -> None:
         self._transport = transport
         self._engine = engine
         self._user = user
@@ -126,13 +127,15 @@ class DemoCarrier:
         if call.state is not PhoneState.TALKING:
             return
         seconds = _LONGEST_CALL
-        if behaviour is Behaviour.ECHO:
-            self._engine.bridge(call.media, call.media)
-        else:
-            seconds = 4.0
-            self._engine.play_file(call.media, find_announcements()[WELCOME])
-        await call.changed(PhoneState.TALKING, seconds)
-        call.hang_up()
+        try:
+            if behaviour is Behaviour.ECHO:
+                self._engine.bridge(call.media, call.media)
+            else:
+                seconds = 4.0
+                self._engine.play_file(call.media, find_announcements()[WELCOME])
+            await call.changed(PhoneState.TALKING, seconds)
+        finally:
+            call.hang_up()
         if behaviour is Behaviour.CALL_BACK:
             await asyncio.sleep(_CALL_BACK_AFTER)
             await self._call_customer()

@@ -9,10 +9,10 @@ from sent.app.doctor.codecs import check_codecs
 from sent.app.doctor.finding import Finding, broken, good
 from sent.app.doctor.machine import check_certificate, check_clock, check_disk, check_open_files
 from sent.app.doctor.network import check_audio_ports, check_media_address, check_ports
+from sent.app.instance import is_serving
 from sent.app.local import open_local
 from sent.app.settings import Settings
 from sent.infra.db import Database, SystemReason
-from sent.infra.db.attach import running_owner_dsn
 from sent.kit.errors import SentError
 
 DATABASE_NOW_SQL = "SELECT now(), current_setting('server_version')"
@@ -20,7 +20,7 @@ DATABASE_NOW_SQL = "SELECT now(), current_setting('server_version')"
 
 async def check_all(settings: Settings) -> list[Finding]:
     now = datetime.now(UTC)
-    is_running = settings.database_url is None and running_owner_dsn(settings.data_dir / "postgres") is not None
+    is_running = is_serving(settings.data_dir)
     database, database_now = await _check_database(settings)
     findings: list[Finding] = [database]
     parts: tuple[Iterator[Finding], ...] = (
