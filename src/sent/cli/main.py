@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sent: there is no command {name!r}.\n\n{_overview()}", file=sys.stderr)
         return 2
     command = cast(Command, importlib.import_module(f"sent.cli.{name}"))
-    parser = argparse.ArgumentParser(prog=f"sent {name}", description=COMMANDS[name][:1].upper() + COMMANDS[name][1:] + ".")
+    what = COMMANDS[name]
+    parser = argparse.ArgumentParser(prog=f"sent {name}", description=f"{what[0].upper()}{what[1:]}.")
     command.add_arguments(parser)
     arguments = parser.parse_args(words[1:])
     try:
