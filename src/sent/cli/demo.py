@@ -44,6 +44,7 @@ async def _demo(settings: Settings) -> None:
     async def ready(running: Running) -> None:
         local = Local(settings, running.database, running.vault, Identity(running.database, running.vault))
         phones = await ensure_demo(local, port, password)
+        await running.reload_trunks()
         print(_screen(settings, phones, self_signed=running.certificate_is_self_signed), flush=True)
 
     async with demo_carrier(port, CARRIER_USER, password):
