@@ -11,9 +11,9 @@ from bench.process import cpu_seconds
 from bench.report import Figure
 from bench.server import database, server
 
-RATES = (20, 40, 60, 80, 100, 120, 150)
+RATES = (40, 80, 120, 150)
 HOLD_MS = 10_000
-STEP_SECONDS = 40
+STEP_SECONDS = 30
 PROVEN_SECONDS = int(os.environ.get("BENCH_CPS_SECONDS", "300"))
 
 

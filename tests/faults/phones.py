@@ -66,6 +66,8 @@ class Talk:
     async def _run(self) -> None:
         period = array.array("h", (round(PEAK * math.sin(2 * math.pi * self._hertz * n / RATE)) for n in range(RATE)))
         second = period.tobytes()
+        if self.call.state is not PhoneState.TALKING:
+            return  # over before it began
         stream = self._engine.open_stream(RATE, 200)
         self._engine.bridge(self.call.media, stream)
         at = 0

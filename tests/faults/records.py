@@ -9,7 +9,7 @@ from uuid import UUID
 from sent.app.background import recording_store
 from sent.calls.history import CallDetail, CallHistory, Filter
 from sent.media.engine import open_spool
-from sent.recordings.exports import Exports, ExportFormat
+from sent.recordings.exports import ExportFormat, Exports
 from sent.recordings.models import Recording, RecordingState
 from tests.interop.product import House
 from tests.interop.tones import Sound, read_wav

@@ -37,9 +37,10 @@ async def test_new_calls_are_refused_while_those_that_are_up_go_on_to_the_limit(
     own_server: Server, own_house: House, engine: RustEngine
 ) -> None:
     house = own_house
-    async with alice_and_bob(engine, house) as (alice, bob), voice(
-        engine, house, house.bob_second, BOB_HZ, register=False
-    ) as other:
+    async with (
+        alice_and_bob(engine, house) as (alice, bob),
+        voice(engine, house, house.bob_second, BOB_HZ, register=False) as other,
+    ):
         talk = await alice.talk_to("102")
         bob_talk = await bob.answered()
         before = time.monotonic()

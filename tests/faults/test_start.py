@@ -138,9 +138,7 @@ async def test_when_the_audio_ports_are_used_up_the_call_is_refused_in_words(eng
         ("SENT_STORE_URL", "ftp://example.org/", "SENT_STORE_URL"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named(
-    stopped_server: Server, variable: str, value: str, words: str
-) -> None:
+def test_a_setting_that_cannot_be_used_is_named(stopped_server: Server, variable: str, value: str, words: str) -> None:
     said = said_at_the_end(stopped_server, {variable: value})
     (line,) = [line for line in said.splitlines() if line.startswith("sent: ")]
     assert words in line

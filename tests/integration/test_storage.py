@@ -70,7 +70,7 @@ async def test_a_bad_key_reaches_no_file(store, tmp_path):
 async def test_a_store_that_cannot_be_opened_names_its_setting(tmp_path):
     (tmp_path / "file").touch()
     for url in (tmp_path / "file" / "below", "nonsense://bucket"):
-        with pytest.raises(StorageError, match="SENT_STORAGE_URL") as caught:
+        with pytest.raises(StorageError, match="SENT_STORE_URL") as caught:
             await Store(url).put("x", b"")
         assert caught.value.code == "storage.bad_url"
 

@@ -68,6 +68,7 @@ class Baresip:
 
     async def wait_for(self, kind: str, seconds: float = 10, count: int = 1) -> dict[str, Any]:
         """The ``count``-th event of ``kind`` (``REGISTER_OK``, ``CALL_ESTABLISHED``, ``CALL_CLOSED`` …)."""
+
         def found() -> list[dict[str, Any]]:
             return [event for event in self.events if event.get("type") == kind]
 
@@ -87,7 +88,7 @@ class Baresip:
     async def registered(self, seconds: float = 10) -> None:
         """Asked for, not waited for: it may have happened before anybody could listen."""
         async with asyncio.timeout(seconds):
-            while "OK " not in await self.command("reginfo"):
+            while "OK " not in await self.command("reginfo"):  # noqa: ASYNC110 - it tells nobody who comes later
                 await asyncio.sleep(0.05)
 
     def count(self, kind: str) -> int:
@@ -150,7 +151,7 @@ async def baresip(
     encryption = f";mediaenc={media_encryption}" if media_encryption else ""
     port = product.settings.sip_tls_port if transport == "tls" else product.settings.sip_port
     (folder / "accounts").write_text(
-        f'<sip:{account.user}@127.0.0.1:{port};transport={transport}>;auth_user={account.user}'
+        f"<sip:{account.user}@127.0.0.1:{port};transport={transport}>;auth_user={account.user}"
         f';auth_pass={account.password};outbound="sip:127.0.0.1:{port};transport={transport}"'
         f";regint=60;answermode={answer};audio_codecs={codec}{encryption}\n"
     )

@@ -18,17 +18,23 @@ def sent_server() -> Iterator[Product]:
     pytest.importorskip("sent.media._engine", reason="the media extension is not built")
     with running_product() as product:
         yield product
+        assert product.left_over() == {}, "calls are over, and something of them is still open"
 
 
-@pytest.fixture
-async def house(sent_server: Product, request: pytest.FixtureRequest) -> AsyncIterator[House]:
+@pytest.fixture(autouse=True)
+def _no_error_in_the_log(sent_server: Product, request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that leaves an error in the server's log has failed, whatever its phones saw."""
     start = sent_server.log.stat().st_size
     request.node.stash[_LOG] = (sent_server.log, start)
-    async with new_house(sent_server) as house:
-        yield house
+    yield
     errors = [line for line in _log_since(sent_server.log, start).splitlines() if _is_error(line)]
     assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+async def house(sent_server: Product) -> AsyncIterator[House]:
+    async with new_house(sent_server) as house:
+        yield house
 
 
 @pytest.hookimpl(wrapper=True)

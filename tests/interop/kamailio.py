@@ -60,7 +60,7 @@ request_route {{
         t_relay();
         exit;
     }}
-    if (!pv_proxy_authenticate("{realm}", "{password}", "0")) {{ proxy_challenge("{realm}", "1"); exit; }}
+{silence}    if (!pv_proxy_authenticate("{realm}", "{password}", "0")) {{ proxy_challenge("{realm}", "1"); exit; }}
     consume_credentials();
 {faults}    $du = "sip:127.0.0.1:{phone_port}";
     t_relay();
@@ -72,7 +72,8 @@ _FAULTS = """    if ($rU =~ "403$") {
         exit;
     }
     if ($rU =~ "503$") { sl_send_reply("503", "Service Unavailable"); exit; }
-    if ($rU =~ "000$") { exit; }
+"""
+_SILENCE = """    if ($rU =~ "000$") exit;
 """
 
 
@@ -104,6 +105,7 @@ async def kamailio(
         _CONFIGURATION.format(
             port=port, modules=modules, realm=REALM, password=password, phone_port=phone_port, user=user,
             number=number, expires=expires, faults="" if faultless else _FAULTS,
+            silence="" if faultless else _SILENCE,
         )
     )  # fmt: skip
     log = (folder / "kamailio.log").open("wb")

@@ -35,6 +35,7 @@ from tests.interop.ports import free_port_block
 _ROOT = Path(__file__).parents[2]
 _STARTS_WITHIN_S = 60.0
 _ENDS_WITHIN_S = 40.0
+_HELD_BY_CALLS = ("sent_calls_active ", "sent_media_legs ", "sent_media_sockets ")
 _numbers = itertools.count(1)
 
 
@@ -47,6 +48,20 @@ class Product:
     @property
     def sip(self) -> str:
         return f"127.0.0.1:{self.settings.sip_port}"
+
+    def left_over(self, seconds: float = 20.0) -> dict[str, float]:
+        """Gauges of what a call holds while it is up, as soon as none of them counts anything, or after ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while True:
+            url = f"http://127.0.0.1:{self.settings.http_port}/metrics"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+            values = dict(line.split(" ") for line in lines if line.startswith(_HELD_BY_CALLS))
+            left = {name: float(value) for name, value in values.items() if float(value)}
+            assert len(values) == len(_HELD_BY_CALLS), values
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(0.5)
 
     async def sent(self, *words: str, stdin: str = "", seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run ``sent WORDS`` beside the server."""
@@ -99,6 +114,7 @@ def running_product() -> Iterator[Product]:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+            assert process.returncode == 0, f"SENT ended with {process.returncode}: {log.read_text()[-4000:]}"
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -138,8 +154,8 @@ class House:
     bob_second: Account
 
     async def records(self, count: int = 1, seconds: float = 10.0, *, number: str | None = None) -> list[CallDetail]:
-        """The ``count`` calls of this house (with ``number`` as caller, callee or dialled), oldest first, as soon as they
-        are over. More than so many are a failure."""
+        """The ``count`` calls of this house (with ``number`` as caller, callee or dialled), oldest first, as soon as
+        they are over. More than so many are a failure."""
         history = CallHistory(self.local.database)
         organization, actor = self.principal.organization_id, self.principal.actor
         async with asyncio.timeout(seconds):
@@ -158,18 +174,21 @@ class House:
 
     async def record_calls(self, *, inside: bool = False, outside: bool = False) -> None:
         settings = PbxSettings(record_internal=inside, record_outside=outside)
-        await PbxStore(self.local.database).put_settings(
-            self.principal.organization_id, self.principal.actor, settings
-        )
-
+        await PbxStore(self.local.database).put_settings(self.principal.organization_id, self.principal.actor, settings)
 
     async def add_trunk(
-        self, name: str, domain: str, *,
-        login: tuple[str, str] | None = None, sources: tuple[str, ...] = (), priority: int = 10,
-        limits: TrunkLimits | None = None, number: str = "+12025550100",
+        self,
+        name: str,
+        domain: str,
+        *,
+        login: tuple[str, str] | None = None,
+        sources: tuple[str, ...] = (),
+        priority: int = 10,
+        limits: TrunkLimits | None = None,
+        number: str = "+12025550100",
     ) -> Trunk:
-        """Registers with ``login``, else by address. Its number is the caller ID outwards and rings 101. Returns when the
-        server has heard from the carrier."""
+        """Registers with ``login``, else by address. Its number is the caller ID outwards and rings 101. Returns when
+        the server has heard from the carrier."""
         trunk = Trunk(
             id=uuid7(), organization_id=self.principal.organization_id, name=name,
             mode=TrunkMode.REGISTER if login else TrunkMode.ADDRESS, domain=domain, transport="UDP", proxy=None,
@@ -180,7 +199,9 @@ class House:
         service = TrunkService(self.local.database, self.local.vault)
         await service.add(trunk, login[1] if login else None, self.principal.actor)
         await service.add_number(trunk, number, "101", self.principal.actor)
-        await self.trunk_status(trunk, lambda seen: seen.phase == "registered" if login else seen.words.startswith("200"))
+        await self.trunk_status(
+            trunk, lambda seen: seen.phase == "registered" if login else seen.words.startswith("200")
+        )
         return trunk
 
     async def trunk_status(

@@ -40,9 +40,7 @@ async def test_a_call_with_a_password_is_connected(house: House, tmp_path: Path)
 
 
 async def test_who_shows_no_password_is_challenged_and_nothing_else(house: House, tmp_path: Path) -> None:
-    seen = await alice(
-        house, tmp_path, steps.invite("102", house.alice.user, 1, steps.sdp()), steps.final(407, "102")
-    )
+    seen = await alice(house, tmp_path, steps.invite("102", house.alice.user, 1, steps.sdp()), steps.final(407, "102"))
     challenge = header(seen.answer(407), "Proxy-Authenticate")
     assert 'qop="auth"' in challenge
     assert "algorithm=MD5" in challenge
@@ -306,3 +304,19 @@ async def test_calls_at_once_are_kept_apart(house: House, tmp_path: Path) -> Non
     records = await house.records(3)
     assert sorted(record.call.caller_number for record in records) == ["101", "102", "102"]
     assert {record.call.end_words for record in records} == {"Alice hung up.", "Bob hung up."}
+
+
+async def test_a_call_over_tcp(house: House, tmp_path: Path) -> None:
+    seen = await sipp.run(
+        tmp_path,
+        house.product,
+        house.alice,
+        steps.call("600", house.alice.user),
+        steps.answered(),
+        steps.pause(0.3),
+        steps.hang_up(),
+        transport="t1",
+    )
+    assert "transport=tcp" in header(seen.answer(200, "2 INVITE"), "Contact").lower()
+    record = await house.record()
+    assert (record.call.end_code, record.legs[0].transport) == ("hung_up", "TCP")

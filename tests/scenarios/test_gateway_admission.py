@@ -338,3 +338,19 @@ def test_a_fault_of_ours_is_answered_with_500_and_not_with_silence():
         assert (await alice.register()).status == 500
 
     play(scenario)
+
+
+def test_a_phone_may_require_path_and_outbound_but_nothing_that_is_not_there():
+    async def scenario(world: World) -> None:
+        alice = world.phone("alice", "10.0.1.1", "101")
+        contact = ("Contact", '<sip:alice@10.0.1.1>;+sip.instance="<urn:uuid:1>";reg-id=1')
+        own = (("From", "<sip:alice@sent.test>"), ("To", "<sip:alice@sent.test>"), contact)
+        response = await ask(alice, "REGISTER", *own, ("Require", "path, outbound"), ("Supported", "path, outbound"))
+        assert response.status == 200
+        assert "outbound" in response.require
+        assert len(world.registrations) == 1
+        response = await ask(alice, "REGISTER", *own, ("Require", "path, gruu"))
+        assert (response.status, response.headers.get("unsupported")) == (420, "gruu")
+        assert (await ask(alice, "OPTIONS", ("Require", "path"))).status == 420
+
+    play(scenario)

@@ -133,13 +133,82 @@ def test_a_scanner_is_banned_after_a_few_messages():
     play(scenario)
 
 
-def test_the_same_message_a_thousand_times_counts_once():
+def test_all_repetitions_that_a_client_may_send_count_once_and_a_flood_of_them_does_not():
     async def scenario(world: World) -> None:
+        for _ in range(11):
+            world.wire.carry(ATTACKER, SERVER, invite(1).encode())
+            await asyncio.sleep(3)
+        assert world.flood.counters["unauthenticated"] == 1
+        assert len(world.wire.start_lines(source=SERVER)) == 11
         for _ in range(1_000):
             world.wire.carry(ATTACKER, SERVER, invite(1).encode())
             await asyncio.sleep(0.01)
-        assert world.flood.counters["unauthenticated"] == 1
-        assert world.flood.counters["bans"] == 0
+        assert world.flood.counters["bans"] >= 1
+        assert world.flood.counters["dropped"] > 500
+
+    play(scenario)
+
+
+def test_nothing_is_kept_of_what_is_challenged():
+    async def scenario(world: World) -> None:
+        for n in range(1, 300):
+            world.wire.carry(ATTACKER, SERVER, invite(n).encode())
+            register = invite(n).replace("INVITE", "REGISTER").replace("sip:102@", "sip:x@").replace("z9hG4bK", "z9hG4bKr")
+            world.wire.carry(ATTACKER, SERVER, register.encode())
+        await asyncio.sleep(0.1)
+        sent = world.wire.start_lines(source=SERVER)
+        assert sent.count("SIP/2.0 407 Proxy Authentication Required") == 299
+        assert sent.count("SIP/2.0 401 Unauthorized") == 299
+        assert len(world.agent.layer) == 0
+        assert not world.agent.sessions
+        # The ACK to such a 407 meets nothing, and vanishes.
+        world.wire.carry(ATTACKER, SERVER, invite(1).replace("INVITE", "ACK").encode())
+        await asyncio.sleep(60)
+        assert len(world.wire.start_lines(source=SERVER)) == 598
+        assert world.agent.counters["malformed"] == 0
+
+    play(scenario, flood=OPEN)
+
+
+def test_names_with_control_characters_are_answered_like_any_other():
+    async def scenario(world: World) -> None:
+        odd = "a%00%0d%0aX%3a%1b%5b2J"
+        for n, method in enumerate(("REGISTER", "INVITE")):
+            text = invite(n).replace("INVITE", method)
+            for name in (odd, "%80%ff", "%ed%a0%80"):
+                for mangled in (text.replace("<sip:x@sent", f"<sip:{name}@sent"), text.replace("sip:102@", f"sip:{name}@")):
+                    serial = f"{n}{len(world.wire.packets)}"
+                    mangled = mangled.replace("hG4bK", f"hG4bK{serial}").replace("Call-ID: h", f"Call-ID: h{serial}")
+                    world.wire.carry(ATTACKER, SERVER, mangled.encode())
+        await asyncio.sleep(0.2)  # before anything is repeated
+        sent = world.wire.start_lines(source=SERVER)
+        assert len(sent) == 12
+        assert {line.split()[1] for line in sent} <= {"401", "404", "407"}
+        assert all("\n" not in p.data.decode().replace("\r\n", "") for p in world.wire.packets if p.source == SERVER)
+
+    play(scenario, flood=OPEN)
+
+
+def test_a_digest_for_a_user_with_control_characters_is_a_wrong_password():
+    async def scenario(world: World) -> None:
+        for n, name in enumerate(("a\\\"b", "\u202eabc", "a" * 5000)):
+            digest = f'Digest username="{name}", realm="sent", nonce="n", uri="sip:x@y", response="{"0" * 32}"'
+            text = invite(n).replace("INVITE", "REGISTER").replace("Max-F", f"Authorization: {digest}\r\nMax-F")
+            world.wire.carry(ATTACKER, SERVER, text.encode())
+        await asyncio.sleep(1)
+        assert world.wire.start_lines(source=SERVER) == ["SIP/2.0 401 Unauthorized"] * 3
+
+    play(scenario, flood=OPEN)
+
+
+def test_a_line_end_pings_are_answered_over_udp_too():
+    async def scenario(world: World) -> None:
+        world.wire.carry(ATTACKER, SERVER, b"\r\n\r\n")
+        world.wire.carry(ATTACKER, SERVER, b"\r\n")
+        world.wire.carry(ATTACKER, SERVER, b"\0\0\0\0")
+        await asyncio.sleep(1)
+        assert [p.data for p in world.wire.packets if p.source == SERVER] == [b"\r\n"]
+        assert world.flood.counters["malformed"] == 0
 
     play(scenario)
 

@@ -151,7 +151,7 @@ def test_a_carriers_reason_for_403_is_in_the_record_and_told_to_the_caller():
         script = PhoneScript(reject_with=403, headers=(("Warning", '399 nordnet "prepaid balance used up"'),))
         alice, _ = await with_trunk(world, script)
         failed = await alice.call(ELSEWHERE).wait(Failed)
-        assert failed.status == 502
+        assert failed.status == 403
         assert "prepaid balance used up" in warning(failed)
         await world.settle()
         code, words = ending(world)

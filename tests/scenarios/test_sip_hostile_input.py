@@ -128,7 +128,7 @@ def test_the_right_refusal(datagram: bytes, status: int, header: tuple[str, str]
     "datagram",
     [
         b"",
-        b"\r\n\r\n",
+        b"\r\n",
         b"\x00" * 100,
         b"hello, world\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -2,7 +2,7 @@
 
 use opus::{Application, Bitrate, Channels};
 
-use crate::emodel::{Impairment, G711_WITH_PLC};
+use crate::emodel::{Impairment, G711_WITHOUT_PLC, G711_WITH_PLC, G729A};
 use crate::g711;
 use crate::plc::Concealer;
 use crate::settings::CodecSettings;
@@ -58,10 +58,18 @@ impl CodecId {
         !matches!(self, Self::Other(_))
     }
 
-    /// For the E-model. Opus has no agreed narrowband value; its losses are concealed at least as well as G.711's.
+    /// For the E-model: the codec's values, and the name under which a quality that comes of them is told. None for a
+    /// codec that nothing is known of. Opus has no agreed narrowband values; its losses are concealed at least as well
+    /// as G.711's, so it takes those, and says so.
     #[must_use]
-    pub fn impairment(&self) -> Impairment {
-        G711_WITH_PLC
+    pub fn impairment(&self) -> Option<(Impairment, &'static str)> {
+        match self {
+            Self::Pcmu | Self::Pcma => Some((G711_WITH_PLC, "G.107, G.711 with concealment")),
+            Self::L16 => Some((G711_WITHOUT_PLC, "G.107, L16 taken as G.711")),
+            Self::Opus => Some((G711_WITH_PLC, "G.107, Opus taken as G.711 with concealment")),
+            Self::Other(name) if &**name == "G729" => Some((G729A, "G.107, G.729A")),
+            Self::Other(_) => None,
+        }
     }
 
     /// Audio in a payload, in units of the RTP clock; None when it cannot be told.

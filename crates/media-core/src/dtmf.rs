@@ -66,13 +66,30 @@ pub struct PressedDigit {
     pub duration_ms: u32,
 }
 
+/// The clocks of an event: they differ where telephone-event/8000 goes beside Opus at 48 kHz.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EventClocks {
+    /// Of the duration field: what the negotiation says of telephone-event.
+    pub event: u32,
+    /// Of the RTP timestamps: the audio's.
+    pub audio: u32,
+}
+
+impl EventClocks {
+    /// A length on the event's clock, on the audio's.
+    #[must_use]
+    pub fn on_audio_clock(self, units: u32) -> u32 {
+        (u64::from(units) * u64::from(self.audio) / u64::from(self.event.max(1))) as u32
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Running {
     event: u8,
     timestamp: u32,
     duration: u16,
-    /// Timestamp units of the event's former segments (events longer than 65535 units, RFC 4733 §2.5.1.3).
-    before: u32,
+    /// Event clock units of the event's former segments (events longer than 65535 units, RFC 4733 §2.5.1.3).
+    before: u64,
     heard: Time,
 }
 
@@ -91,7 +108,7 @@ impl DtmfReceiver {
         &mut self,
         timestamp: u32,
         payload: &[u8],
-        clock_rate: u32,
+        clocks: EventClocks,
         now: Time,
     ) -> Option<PressedDigit> {
         let packet = EventPayload::parse(payload)?;
@@ -100,23 +117,26 @@ impl DtmfReceiver {
             return None;
         }
         let mut completed = None;
+        let continued = self
+            .running
+            .as_ref()
+            .and_then(|running| continues(running, &packet, timestamp, clocks));
         match &mut self.running {
             Some(running) if running.timestamp == timestamp => {
                 running.duration = running.duration.max(packet.duration);
                 running.heard = now;
             }
             Some(running) if (timestamp.wrapping_sub(running.timestamp) as i32) < 0 => return None, // late
-            Some(running) if continues(running, &packet, timestamp) => {
-                let before = timestamp.wrapping_sub(running.timestamp);
+            Some(running) if continued.is_some() => {
                 let former = running.timestamp;
-                running.before += before;
+                running.before = running.before.saturating_add(continued.unwrap_or(0));
                 running.timestamp = timestamp;
                 running.duration = packet.duration;
                 running.heard = now;
                 self.remember(former);
             }
             Some(_) | None => {
-                completed = self.finish(clock_rate);
+                completed = self.finish(clocks.event);
                 self.running = Some(Running {
                     event: packet.event,
                     timestamp,
@@ -130,7 +150,7 @@ impl DtmfReceiver {
             // Two digits can only be complete at once when the first lost all its end packets and the second is seen
             // first by its end; the first wins and the second is reported by its next packet or `poll`.
             if completed.is_none() {
-                completed = self.finish(clock_rate);
+                completed = self.finish(clocks.event);
             }
         }
         completed
@@ -154,10 +174,11 @@ impl DtmfReceiver {
     fn finish(&mut self, clock_rate: u32) -> Option<PressedDigit> {
         let running = self.running.take()?;
         self.remember(running.timestamp);
-        let units = u64::from(running.before) + u64::from(running.duration);
+        let units = running.before.saturating_add(u64::from(running.duration));
+        let ms = units.saturating_mul(1_000) / u64::from(clock_rate.max(1));
         Some(PressedDigit {
             digit: digit_of(running.event)?,
-            duration_ms: (units * 1_000 / u64::from(clock_rate.max(1))) as u32,
+            duration_ms: u32::try_from(ms).unwrap_or(u32::MAX),
         })
     }
 
@@ -167,18 +188,33 @@ impl DtmfReceiver {
     }
 }
 
-/// The same key, still down: the new segment begins where the longest possible one ended.
-fn continues(running: &Running, packet: &EventPayload, timestamp: u32) -> bool {
-    let gap = timestamp.wrapping_sub(running.timestamp);
-    packet.event == running.event
-        && running.duration >= 0xf000
-        && (0xf000..=0x1_0000).contains(&gap)
+/// The same key, still down: the new segment begins where the longest possible one ended. The event clock units since
+/// the one before. Timestamps are the audio's, but some senders count them on the event's clock.
+fn continues(
+    running: &Running,
+    packet: &EventPayload,
+    timestamp: u32,
+    clocks: EventClocks,
+) -> Option<u64> {
+    if packet.event != running.event || running.duration < 0xf000 {
+        return None;
+    }
+    let gap = u64::from(timestamp.wrapping_sub(running.timestamp));
+    let on_event_clock = gap * u64::from(clocks.event) / u64::from(clocks.audio.max(1));
+    [on_event_clock, gap]
+        .into_iter()
+        .find(|units| (0xf000..=0x1_0000).contains(units))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const CLOCKS: EventClocks = EventClocks {
+        event: 8_000,
+        audio: 8_000,
+    };
 
     fn packet(digit: char, duration: u16, end: bool) -> [u8; 4] {
         EventPayload {
@@ -195,7 +231,7 @@ mod tests {
             .iter()
             .enumerate()
             .filter_map(|(i, (ts, payload))| {
-                receiver.receive(*ts, payload, 8_000, Time::from_millis(20 * i as u64))
+                receiver.receive(*ts, payload, CLOCKS, Time::from_millis(20 * i as u64))
             })
             .collect()
     }
@@ -293,11 +329,11 @@ mod tests {
             digits.extend(receiver.receive(
                 segment,
                 &packet('#', within as u16, false),
-                8_000,
+                CLOCKS,
                 now,
             ));
         }
-        digits.extend(receiver.receive(segment, &packet('#', within as u16, true), 8_000, now));
+        digits.extend(receiver.receive(segment, &packet('#', within as u16, true), CLOCKS, now));
         assert_eq!(
             digits,
             [PressedDigit {
@@ -308,13 +344,55 @@ mod tests {
     }
 
     #[test]
+    fn durations_are_on_the_event_clock_and_timestamps_on_the_audio_clock() {
+        let clocks = EventClocks {
+            event: 8_000,
+            audio: 48_000,
+        };
+        let mut receiver = DtmfReceiver::default();
+        let (mut segment, mut within, mut now) = (0u32, 0u32, Time::ZERO);
+        let mut digits = Vec::new();
+        for tick in 1..=500 {
+            within += 160;
+            if within > 0xffff {
+                segment += 6 * 0xffff;
+                within -= 0xffff;
+            }
+            now = now.plus_millis(20);
+            let payload = packet('#', within as u16, tick == 500);
+            digits.extend(receiver.receive(segment, &payload, clocks, now));
+        }
+        assert_eq!(
+            digits,
+            [PressedDigit {
+                digit: '#',
+                duration_ms: 10_000
+            }]
+        );
+        assert_eq!(clocks.on_audio_clock(800), 4_800);
+    }
+
+    #[test]
+    fn a_key_that_is_claimed_to_be_down_for_ever_does_not_overflow() {
+        let mut receiver = DtmfReceiver::default();
+        let mut digits = Vec::new();
+        for segment in 0..70_000u32 {
+            let timestamp = segment.wrapping_mul(0xffff);
+            let payload = packet('1', 0xffff, segment == 69_999);
+            digits.extend(receiver.receive(timestamp, &payload, CLOCKS, Time::ZERO));
+        }
+        assert_eq!(digits.len(), 1);
+        assert!(digits[0].duration_ms > 500_000_000, "{digits:?}");
+    }
+
+    #[test]
     fn other_events_and_short_payloads_are_not_digits() {
         let mut receiver = DtmfReceiver::default();
         assert_eq!(
-            receiver.receive(1, &[16, 0x80, 0, 1], 8_000, Time::ZERO),
+            receiver.receive(1, &[16, 0x80, 0, 1], CLOCKS, Time::ZERO),
             None
         );
-        assert_eq!(receiver.receive(1, &[1, 0x80, 0], 8_000, Time::ZERO), None);
+        assert_eq!(receiver.receive(1, &[1, 0x80, 0], CLOCKS, Time::ZERO), None);
         assert_eq!(receiver.next_timer(), None);
     }
 
@@ -333,7 +411,7 @@ mod tests {
                     let duration = (step.min(5) as u16 + 1) * 160;
                     if *kept {
                         let payload = packet('7', duration, step >= 5);
-                        got += usize::from(receiver.receive(index as u32 * 4_000, &payload, 8_000, now).is_some());
+                        got += usize::from(receiver.receive(index as u32 * 4_000, &payload, CLOCKS, now).is_some());
                     }
                     got += usize::from(receiver.poll(8_000, now).is_some());
                 }

@@ -49,8 +49,11 @@ enum State {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EventPacket {
     pub payload: EventPayload,
-    /// First packet of the event: set the marker, take a new timestamp. All others of the event repeat it.
+    /// First packet of the event: set the marker, take a new timestamp. All others of its segment repeat it.
     pub first: bool,
+    /// Where the segment begins after the event, in event clock units: an event longer than the duration field can
+    /// say goes on in a new segment with a timestamp of its own (RFC 4733 §2.5.1.3).
+    pub segment: u32,
 }
 
 /// What a tick asks for.
@@ -171,16 +174,18 @@ impl DtmfSender {
 }
 
 fn packet(digit: Queued, elapsed_ms: u32, end: bool, first: bool, clock_rate: u32) -> Tick {
+    const LONGEST: u64 = u16::MAX as u64;
     let units = u64::from(elapsed_ms) * u64::from(clock_rate) / 1_000;
+    let segment = units.saturating_sub(1) / LONGEST * LONGEST;
     Tick::Send(EventPacket {
         payload: EventPayload {
             event: digit.event,
             end,
             volume: VOLUME,
-            // 6 s at 8 kHz fit; at 48 kHz the field saturates, and receivers go by the end packets.
-            duration: u16::try_from(units).unwrap_or(u16::MAX),
+            duration: u16::try_from(units - segment).unwrap_or(u16::MAX),
         },
         first,
+        segment: u32::try_from(segment).unwrap_or(u32::MAX),
     })
 }
 
@@ -216,6 +221,30 @@ mod tests {
         assert_eq!(packets.iter().filter(|p| p.payload.end).count(), 3);
         assert_eq!(ticks[8], Tick::Idle);
         assert!(!sender.is_busy());
+    }
+
+    #[test]
+    fn a_long_digit_on_a_fast_clock_is_sent_in_segments() {
+        let mut sender = DtmfSender::default();
+        sender.push("5", 3_000, 60).unwrap();
+        let mut last: Option<EventPacket> = None;
+        for _ in 0..155 {
+            let Tick::Send(packet) = sender.tick(20, 48_000) else {
+                continue;
+            };
+            let so_far = |p: &EventPacket| p.segment + u32::from(p.payload.duration);
+            if let Some(last) = last {
+                assert!(so_far(&packet) - so_far(&last) <= 960);
+            }
+            assert_eq!(packet.segment % 65_535, 0);
+            last = Some(packet);
+        }
+        let last = last.unwrap();
+        assert!(last.payload.end);
+        assert_eq!(
+            (last.segment, u32::from(last.payload.duration)),
+            (131_070, 144_000 - 131_070)
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::{samples, Decoder};
-use crate::dtmf::{DtmfReceiver, PressedDigit};
+use crate::dtmf::{DtmfReceiver, EventClocks, PressedDigit};
 use crate::ids::PayloadType;
 use crate::jitter::{Arrived, JitterBuffer, Pop, SteadyBuffer};
 use crate::reception::{Arrival, Reception};
@@ -23,14 +23,15 @@ pub enum Kind {
     /// A telephone event, perhaps completing a digit.
     Event(Option<PressedDigit>),
     Duplicate,
-    /// A payload type that was not negotiated.
-    Unknown,
+    /// A payload type that was not negotiated (comfort noise from a phone that does not ask), or nothing at all in it.
+    Unexpected,
 }
 
 /// See the module.
 pub struct Receiver {
     codecs: Vec<Arc<CodecSettings>>,
     event_type: Option<PayloadType>,
+    event_clock: u32,
     reception: Option<Reception>,
     clock_rate: u32,
     dtmf: DtmfReceiver,
@@ -47,6 +48,7 @@ impl Default for Receiver {
         Self {
             codecs: Vec::new(),
             event_type: None,
+            event_clock: 8_000,
             reception: None,
             clock_rate: 8_000,
             dtmf: DtmfReceiver::default(),
@@ -64,6 +66,7 @@ impl Receiver {
     pub fn configure(&mut self, settings: &RtpSettings) {
         self.codecs = settings.receive.iter().cloned().map(Arc::new).collect();
         self.event_type = settings.dtmf_receive;
+        self.event_clock = settings.dtmf_clock;
         self.stop_buffering();
         self.last_codec = None;
     }
@@ -82,7 +85,8 @@ impl Receiver {
             })
             .cloned();
         if codec.is_none() && !is_event {
-            return Kind::Unknown;
+            self.pass_over(header, now);
+            return Kind::Unexpected;
         }
         if let Some(codec) = &codec {
             if codec.clock_rate != self.clock_rate {
@@ -95,10 +99,7 @@ impl Receiver {
             .get_or_insert_with(|| Reception::new(header.ssrc));
         // Some gateways send events as a source of their own beside the audio; that is no new source of audio.
         if is_event && reception.ssrc() != header.ssrc {
-            return Kind::Event(
-                self.dtmf
-                    .receive(header.timestamp, payload, self.clock_rate, now),
-            );
+            return Kind::Event(self.note_event(header, payload, now));
         }
         if reception.ssrc() != header.ssrc {
             reception.restart(header.ssrc);
@@ -112,15 +113,12 @@ impl Receiver {
                 self.jitter.skip(header.sequence);
             }
             // The repeated end packets of an event have numbers of their own, so only the event itself tells doubles.
-            return Kind::Event(
-                self.dtmf
-                    .receive(header.timestamp, payload, self.clock_rate, now),
-            );
+            return Kind::Event(self.note_event(header, payload, now));
         }
         if arrival == Arrival::Duplicate {
             return Kind::Duplicate;
         }
-        match codec {
+        match codec.filter(|_| !payload.is_empty()) {
             Some(codec) => {
                 if self.last_codec.is_none()
                     || self
@@ -132,7 +130,37 @@ impl Receiver {
                 }
                 Kind::Audio(codec)
             }
-            None => Kind::Unknown,
+            None => {
+                if self.buffering {
+                    self.jitter.skip(header.sequence);
+                }
+                Kind::Unexpected
+            }
+        }
+    }
+
+    /// The packet is of no use, but it has taken a number, so it is not lost.
+    fn pass_over(&mut self, header: &Header, now: Time) {
+        let same = |reception: &&mut Reception| reception.ssrc() == header.ssrc;
+        if let Some(reception) = self.reception.as_mut().filter(same) {
+            reception.receive(header.sequence, None, self.clock_rate, now);
+            if self.buffering {
+                self.jitter.skip(header.sequence);
+            }
+        }
+    }
+
+    fn note_event(&mut self, header: &Header, payload: &[u8], now: Time) -> Option<PressedDigit> {
+        let clocks = self.event_clocks();
+        self.dtmf.receive(header.timestamp, payload, clocks, now)
+    }
+
+    /// The clocks of the peer's telephone events.
+    #[must_use]
+    pub fn event_clocks(&self) -> EventClocks {
+        EventClocks {
+            event: self.event_clock,
+            audio: self.clock_rate,
         }
     }
 
@@ -233,7 +261,7 @@ impl Receiver {
 
     /// A digit whose end was lost.
     pub fn poll_digit(&mut self, now: Time) -> Option<PressedDigit> {
-        self.dtmf.poll(self.clock_rate, now)
+        self.dtmf.poll(self.event_clock, now)
     }
 
     #[must_use]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::{samples, CodecId, Encoder};
+use crate::dtmf::EventClocks;
 use crate::dtmf_send::{DtmfSender, Tick};
 use crate::ids::{LegId, PayloadType, Ssrc};
 use crate::random::Random;
@@ -36,10 +37,13 @@ pub struct Sender {
     first_timestamp: u32,
     codec: Option<Arc<CodecSettings>>,
     event_type: Option<PayloadType>,
+    event_clock: u32,
     packet_ms: u32,
     relay: Option<Relay>,
     /// The next local packet is the first after something else.
     local: bool,
+    /// The encoder has left packets out (DTX), so the next is the first of a talk spurt (RFC 3551 §4.1).
+    paused: bool,
     encoder: Option<Encoder>,
     resampler: Option<(u32, u32, Resampler)>,
     samples: Vec<i16>,
@@ -61,9 +65,11 @@ impl Sender {
             first_timestamp: random.next_u32(),
             codec: None,
             event_type: None,
+            event_clock: 8_000,
             packet_ms: TICK_MS,
             relay: None,
             local: false,
+            paused: false,
             encoder: None,
             resampler: None,
             samples: Vec::new(),
@@ -93,6 +99,7 @@ impl Sender {
         }
         self.packet_ms = packet_ms;
         self.event_type = settings.dtmf_send;
+        self.event_clock = settings.dtmf_clock;
         if self.event_type.is_none() {
             self.dtmf.clear();
         }
@@ -111,6 +118,15 @@ impl Sender {
     #[must_use]
     pub fn event_type(&self) -> Option<PayloadType> {
         self.event_type
+    }
+
+    /// The clocks of the telephone events that we send.
+    #[must_use]
+    pub fn event_clocks(&self) -> EventClocks {
+        EventClocks {
+            event: self.event_clock,
+            audio: self.clock_rate(),
+        }
     }
 
     pub fn digits(&mut self) -> &mut DtmfSender {
@@ -256,8 +272,9 @@ impl Sender {
                 (true, Some((last, duration, _))) => last.wrapping_add(duration),
                 _ => self.timestamp_at(now),
             };
-            let first = !self.local;
+            let first = !self.local || self.paused;
             self.local = true;
+            self.paused = !send;
             self.relay = None;
             self.last = Some((timestamp, duration, now));
             if send {
@@ -277,11 +294,11 @@ impl Sender {
 
     /// Advance the digits by one tick. True: audio must pause.
     pub fn tick_digits(&mut self, now: Time, emit: &mut dyn FnMut(&Header, &[u8])) -> bool {
-        let clock_rate = self.clock_rate();
+        let clocks = self.event_clocks();
         let (Some(event_type), true) = (self.event_type, self.dtmf.is_busy()) else {
             return false;
         };
-        match self.dtmf.tick(TICK_MS, clock_rate) {
+        match self.dtmf.tick(TICK_MS, clocks.event) {
             Tick::Idle => false,
             Tick::Pause => true,
             Tick::Send(packet) => {
@@ -292,15 +309,17 @@ impl Sender {
                     self.local = false;
                     self.samples.clear();
                 }
+                let segment = clocks.on_audio_clock(packet.segment);
                 let header = Header {
                     marker: packet.first,
                     payload_type: event_type,
                     sequence: self.next_sequence as u16,
-                    timestamp: self.event_timestamp,
+                    timestamp: self.event_timestamp.wrapping_add(segment),
                     ssrc: self.ssrc,
                 };
                 self.next_sequence += 1;
-                let elapsed = u32::from(packet.payload.duration);
+                let elapsed =
+                    segment.saturating_add(clocks.on_audio_clock(packet.payload.duration.into()));
                 self.last = Some((self.event_timestamp, elapsed, self.event_started));
                 self.count(4);
                 emit(&header, &packet.payload.to_bytes());

@@ -155,3 +155,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_talk_spurt_after_a_pause_of_the_encoder_has_the_marker() {
+    let mut sender = Sender::new(&mut Random::new(9));
+    let opus = CodecSettings::new(111, "opus", 48_000, 2, "usedtx=1");
+    sender.configure(&RtpSettings::plain(opus, None));
+    let voice = crate::testing::sine(16_000, 300.0, -10.0, 320);
+    let mut sent: Vec<(usize, Header)> = Vec::new();
+    for tick in 0..200 {
+        let frame = if (50..150).contains(&tick) {
+            vec![0; 320]
+        } else {
+            voice.clone()
+        };
+        let now = Time::from_millis(20 * tick as u64);
+        sender.push(&frame, 16_000, now, &mut |header, _| {
+            sent.push((tick, *header))
+        });
+    }
+    assert!(sent.len() < 150, "the encoder paused: {}", sent.len());
+    for pair in sent.windows(2) {
+        let resumed = pair[1].0 - pair[0].0 > 1;
+        assert_eq!(pair[1].1.marker, resumed, "{pair:?}");
+        assert_eq!(
+            pair[1].1.timestamp.wrapping_sub(pair[0].1.timestamp),
+            960 * (pair[1].0 - pair[0].0) as u32
+        );
+    }
+    assert!(sent[0].1.marker);
+}

@@ -54,13 +54,17 @@ pub struct RtpSettings {
     pub latch_from: Vec<IpAddr>,
     pub dtmf_receive: Option<PayloadType>,
     pub dtmf_send: Option<PayloadType>,
+    /// Clock that telephone events count their durations on, in both directions. Their RTP timestamps are the audio's
+    /// (RFC 4733 §2.1), whose clock is another one where a phone offers telephone-event/8000 beside Opus.
+    pub dtmf_clock: u32,
     /// Length of the packets that we make ourselves, 10 to 60 in steps of 10.
     pub packet_ms: u32,
     pub may_send: bool,
     pub may_receive: bool,
     pub local_srtp: Option<SrtpKey>,
     pub remote_srtp: Option<SrtpKey>,
-    /// Thresholds without any packet from the peer; each crossing gives one `Event::Silence`.
+    /// Thresholds without RTP from the peer; each crossing gives one `Event::Silence`. The last one, after which a peer
+    /// is taken for gone, also asks that no RTCP came: a phone that is muted or on hold may send reports only.
     pub silence_ms: Vec<u32>,
 }
 
@@ -77,6 +81,7 @@ impl RtpSettings {
             latch_from: Vec::new(),
             dtmf_receive: None,
             dtmf_send: None,
+            dtmf_clock: 8_000,
             packet_ms: 20,
             may_send: true,
             may_receive: true,

@@ -23,9 +23,13 @@ pub struct LegStatistics {
     pub buffer_delay_ms: f64,
     pub r_factor: Option<f64>,
     pub mos: Option<f64>,
+    /// The formula behind `r_factor` and `mos`, with the codec whose values it takes.
+    pub model: Option<&'static str>,
     pub strangers: u64,
     pub srtp_failures: u64,
     pub malformed: u64,
+    /// Valid packets that hold nothing of use: a payload type that was not negotiated (comfort noise), or no payload.
+    pub unexpected: u64,
     pub remote: Option<SocketAddr>,
     pub transcoded: bool,
     /// Octets of a stream leg that its reader was too slow for.

@@ -6,7 +6,15 @@ import ipaddress
 
 from sent.app.settings import Settings
 from sent.sip.flow import Flow, Target
-from sent.transport.addresses import LocalAddresses, is_wildcard
+from sent.transport.addresses import LocalAddresses, is_wildcard, route_to
+
+_ANYWHERE = "192.0.2.1"
+"""RFC 5737: asking for the route there sends nothing."""
+
+
+def address_for_phones(settings: Settings) -> str:
+    """What a person types into a phone as the server: a phone cannot dial 0.0.0.0."""
+    return settings.advertise or (route_to(_ANYWHERE) if is_wildcard(settings.bind) else settings.bind)
 
 
 class AdvertisedAddresses:

@@ -23,6 +23,7 @@ from sent.sip.nonce import NonceBook
 class Entrance:
     server: SipServer
     credentials: DeviceCredentials
+    flood: FloodGuard
     certificate_is_self_signed: bool
 
 
@@ -48,4 +49,4 @@ async def open_entrance(
     await transport.listen_udp(settings.bind, settings.sip_port, "SENT_SIP_PORT")
     await transport.listen_tcp(settings.bind, settings.sip_port, "SENT_SIP_PORT")
     await transport.listen_tls(settings.bind, settings.sip_tls_port, server_context(certificate), "SENT_SIP_TLS_PORT")
-    return Entrance(server, credentials, certificate.self_signed)
+    return Entrance(server, credentials, flood, certificate.self_signed)

@@ -24,7 +24,7 @@ from sent.app.readiness import readiness_checks
 from sent.app.settings import Settings
 from sent.app.storage import Storage, open_storage
 from sent.app.tasks import Tasks
-from sent.app.watching import sample
+from sent.app.watching import RefusedCounter, sample
 from sent.calls.commands import follow_commands
 from sent.calls.leases import NodeLease
 from sent.calls.registry import CallRegistry
@@ -134,8 +134,9 @@ def _start_tasks(
         storage.database, trunks.directory, trunks.links, trunks.usage, calling.transport.now, lambda: datetime.now(UTC)
     )
     samples = partial(
-        sample, metrics, calling.engine, calling.calls, calling.registrations, trunks.directory, trunks.links
-    )
+        sample, metrics, calling.engine, calling.calls, calling.registrations, trunks.directory, trunks.links,
+        RefusedCounter(metrics, calling.transport.agent.counters, entrance.flood.counters),
+    )  # fmt: skip
     for name, endless in (
         ("call records", storage.records.run),
         ("call commands", partial(follow_commands, dsn, calling.calls)),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+
+from prometheus_client import Counter
 
 from sent.calls.ending import EndCode
 from sent.calls.party import Direction
 from sent.calls.registry import CallRegistry
+from sent.gateway.flood import Offence
 from sent.infra.telemetry import Metrics
 from sent.media.port import MediaEngine
 from sent.registrations.service import Registrations
@@ -16,6 +20,18 @@ from sent.trunks.directory import TrunkDirectory
 from sent.trunks.links import TrunkLinks
 
 SAMPLE_SECONDS = 5.0
+_DROPPED = {
+    "malformed": "malformed",
+    "overload": "overload",
+    "acks_unmatched": "no_transaction",
+    "responses_unmatched": "no_transaction",
+    "dialogs_unknown": "no_transaction",
+    "connections_refused": "connection_refused",
+    "connections_idle": "connection_idle",
+    "connections_stuck": "peer_stuck",
+    "udp_overflow": "peer_stuck",
+}
+"""The agent's counters, and what each counts as."""
 _KNOWN_METHODS = frozenset((*DIALOG_METHODS, "REGISTER", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"))
 
 
@@ -48,6 +64,28 @@ def count_message(metrics: Metrics, trace: Trace) -> None:
         metrics.sip_responses.of(way=way, status=f"{message.status // 100}xx").inc()
 
 
+class RefusedCounter:
+    """Carries what agent and flood guard count for themselves over into the metrics."""
+
+    def __init__(self, metrics: Metrics, agent: Mapping[str, int], flood: Mapping[str, int]) -> None:
+        self._sources: list[tuple[Mapping[str, int], str, Counter]] = [
+            (agent, name, metrics.sip_dropped.of(why=why)) for name, why in _DROPPED.items()
+        ]
+        self._sources.append((flood, "dropped", metrics.sip_dropped.of(why="banned")))
+        self._sources.append((flood, "bans", metrics.sip_bans))
+        for offence in Offence:
+            what = offence.name.lower()
+            self._sources.append((flood, what, metrics.sip_offences.of(what=what)))
+        self._seen = [0] * len(self._sources)
+
+    def take(self) -> None:
+        """Count what came since the last time."""
+        for n, (counters, name, metric) in enumerate(self._sources):
+            now = counters.get(name, 0)
+            metric.inc(now - self._seen[n])
+            self._seen[n] = now
+
+
 async def sample(
     metrics: Metrics,
     engine: MediaEngine,
@@ -55,6 +93,7 @@ async def sample(
     registrations: Registrations,
     directory: TrunkDirectory,
     links: TrunkLinks,
+    refused: RefusedCounter,
 ) -> None:
     """Every few seconds: what is measured by looking, not by counting. Runs until cancelled."""
     while True:
@@ -66,6 +105,7 @@ async def sample(
             late_p99_ms=health.late_p99_ms,
             late_max_ms=health.late_max_ms,
         )
+        refused.take()
         metrics.calls_active.set(len(calls))
         metrics.registrations_active.set(len(registrations))
         metrics.trunks_up.set(sum(links.usable(account.trunk.id) for account in directory.accounts()))

@@ -45,6 +45,8 @@ class _Conversation:
         """When both could hear each other again; silence that began before does not count."""
         self.silent_until: dict[tuple[MediaLegId, int], float] = {}
         """Of legs whose silence began too early to count: when (loop time) it will have lasted that many ms since."""
+        self.silent_on_hold: set[tuple[MediaLegId, int]] = set()
+        """Reported while somebody held, and not over yet. The engine reports each threshold once."""
 
     async def run(self) -> Ending:
         live = self.live
@@ -75,6 +77,7 @@ class _Conversation:
                         to.port.send_digits(digit)
                 case MediaResumed(leg=media):
                     self.silent_until = {key: at for key, at in self.silent_until.items() if key[0] != media}
+                    self.silent_on_hold = {key for key in self.silent_on_hold if key[0] != media}
                 case Silence(leg=media, ms=ms):
                     if (lost := self._silent(media, ms)) is not None:
                         return lost
@@ -118,17 +121,23 @@ class _Conversation:
         held = self.caller.holding or self.callee.holding
         self._arrange()
         if held:
+            self.silent_on_hold.update(self.silent_until)
             self.silent_until.clear()
             self.live.move(CallMove.HOLD)
         else:
             self.resumed_at = self.live.time()
+            self.silent_until = {(media, ms): self.resumed_at + ms / 1000 for media, ms in self.silent_on_hold}
+            self.silent_on_hold.clear()
             self.live.move(CallMove.RESUME)
 
     # -- silence --------------------------------------------------------------------------------------------------
 
     def _silent(self, media: MediaLegId, ms: int) -> Ending | None:
         leg = self.live.leg_of(media)
-        if leg is None or leg not in {self.caller, self.callee} or self.caller.holding or self.callee.holding:
+        if leg is None or leg not in {self.caller, self.callee}:
+            return None
+        if self.caller.holding or self.callee.holding:
+            self.silent_on_hold.add((media, ms))
             return None
         heard_since = self.resumed_at + ms / 1000
         if self.live.time() < heard_since:

@@ -10,6 +10,7 @@ from sent.calls.ending import Blame, EndCode, Ending
 
 STATUS: Mapping[EndCode, int] = MappingProxyType(
     {
+        EndCode.HUNG_UP: 480,  # an operator's hang-up, or a callee's in the moment of its answer
         EndCode.CANCELLED: 487,
         EndCode.BUSY: 486,
         EndCode.DECLINED: 603,

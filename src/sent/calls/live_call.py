@@ -204,7 +204,7 @@ class LiveCall:
         for leg in self.call.legs:
             media = leg.port.media if leg.port.media is not None else leg.media
             if media is not None:
-                self.engine.close(media)
+                self.on_media("close", leg, lambda media=media: self.engine.close(media))  # type: ignore[misc]
 
     # -- work beside the call -------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ class Disposition(StrEnum):
 
 
 _DISPOSITION = {
+    EndCode.HUNG_UP: Disposition.MISSED,
     EndCode.CANCELLED: Disposition.MISSED,
     EndCode.NO_ANSWER: Disposition.MISSED,
     EndCode.OFFLINE: Disposition.MISSED,

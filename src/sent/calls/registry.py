@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -25,6 +26,13 @@ MAX_REFUSED = 200
 """Refused calls that may be under way at once beyond the limits; above it a call is refused without a record."""
 
 Watcher = Callable[[CallSnapshot], None]
+
+
+def _steady_clock(start: datetime) -> Callable[[], datetime]:
+    """Wall-clock time as it goes on from ``start``: a clock that is set in mid-call must not change how long it was."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    return lambda: start + timedelta(seconds=loop.time() - begun)
 
 
 @dataclass(slots=True)
@@ -54,7 +62,7 @@ class CallRegistry:
 
         A call over a limit, or one that comes while the node drains, is refused through the leg with words.
         """
-        call = Call(uuid7(), request, self._tools.node_id, self._tools.now)
+        call = Call(uuid7(), request, self._tools.node_id, _steady_clock(self._tools.now()))
         refusal = self._refusal(request)
         if refusal is not None and self._refusing >= MAX_REFUSED:
             self._tools.metrics.ended(refusal.code, None, 0.0)

@@ -165,6 +165,7 @@ async def _open(live: LiveCall, target: RingTarget, attempt: object) -> None:
     try:
         async with asyncio.timeout(live.tools.times.targets):
             ports = await live.tools.targets.legs_for(target, live.call.id, live.call.organization_id)
+        legs = tuple(live.adopt(port) for port in ports)
     except CallRefused as refused:
         failure = refused.ending
     except TimeoutError:
@@ -175,8 +176,8 @@ async def _open(live: LiveCall, target: RingTarget, attempt: object) -> None:
         log.exception("calls.target_failed", call=str(live.call.id))
         failure = Ending(EndCode.FAILED, f"An internal error kept the call from reaching {who}.", blame=Blame.US)
     else:
-        if ports:
-            live.inbox.post(TargetReady(attempt, tuple(live.adopt(port) for port in ports)), essential=True)
+        if legs:
+            live.inbox.post(TargetReady(attempt, legs), essential=True)
             return
         what = "The carrier has no line for this call." if isinstance(target, TrunkTarget) else f"{who} is offline."
         failure = Ending(EndCode.OFFLINE, what, blame=Blame.CALLEE)

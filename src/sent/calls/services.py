@@ -29,8 +29,8 @@ async def echo(live: LiveCall, step: Echo) -> Ending:
     media = await _answer(live)
     if isinstance(media, Ending):
         return media
-    live.engine.bridge(media, media)
     caller = live.call.caller
+    live.on_media("echo to", caller, lambda: live.engine.bridge(media, media))
     deadline = live.time() + step.seconds
     while (event := await live.next(deadline)) is not None:
         match event:

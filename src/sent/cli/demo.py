@@ -51,9 +51,10 @@ async def _demo(settings: Settings) -> None:
 
 
 def _screen(settings: Settings, phones: Sequence[DemoPhone], *, self_signed: bool) -> str:
+    from sent.app.addresses import address_for_phones
     from sent.app.demo.numbers import BEHAVIOURS, OWN
 
-    host = settings.advertise or settings.bind
+    host = address_for_phones(settings)
     command = shutil.which("sent") or ".venv/bin/sent"
     name = max(len(phone.person) for phone in phones)
     lines = [

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from sent.app import provisioning
+from sent.app.addresses import address_for_phones
 from sent.app.local import Local
 from sent.app.settings import Settings
 from sent.cli.terminal import add_organization, table, with_local
@@ -59,7 +60,7 @@ def _as_json(made: NewSecret) -> str:
 
 
 def _as_text(made: NewSecret, settings: Settings) -> str:
-    host = settings.advertise or settings.bind
+    host = address_for_phones(settings)
     return (
         f"Set up {made.device.name} with:\n"
         f"  user name   {made.device.sip_username}\n"

@@ -19,7 +19,7 @@ COMMANDS = {
     "demo": "start SENT with a demo organization and a demo carrier",
     "dial": "call a number from this terminal, play and record files",
     "calls": "list calls, live and past; show why one ended and its SIP ladder",
-    "recordings": "list recordings; export one as a stereo file",
+    "recordings": "list recordings; export one as a stereo file; switch recording on or off",
     "trunk": "connect a carrier; list carriers, change their limits, remove one",
     "number": "say which extension a carrier's number rings",
     "user": "add and list the people of an organization",

@@ -1,4 +1,4 @@
-"""`sent recordings [list|export]`."""
+"""`sent recordings list|export|switch`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from sent.cli.terminal import add_organization, table, with_local
 from sent.infra.vault import load_master_key
 from sent.kit.errors import BadInput, NotFound
 from sent.media.engine import open_spool, render_ogg
+from sent.pbx.models import PbxSettings
+from sent.pbx.store import PbxStore
 from sent.recordings.exports import ExportFormat, Exports
 from sent.recordings.models import Recording
 from sent.recordings.spool import Spool
@@ -27,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=[f.value for f in ExportFormat], help="default: by the file's ending, else wav"
     )
     add_organization(export)
+    switch = actions.add_parser("switch", help="say which calls are recorded, or show it")
+    switch.add_argument("--inside", choices=["on", "off"], help="calls between extensions")
+    switch.add_argument("--outside", choices=["on", "off"], help="calls from and to carriers")
+    add_organization(switch)
     add_organization(actions.add_parser("list", help="list the latest recordings"))
 
 
@@ -36,6 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _run(local: Local, arguments: argparse.Namespace) -> int:
     organization = await local.organization(arguments.organization)
+    if arguments.action == "switch":
+        await _switch(local, organization.id, arguments)
+        return 0
     spool = Spool(
         local.settings.data_dir / "spool" / "recordings", load_master_key(local.settings.data_dir / "master.key")
     )
@@ -57,6 +66,19 @@ async def _run(local: Local, arguments: argparse.Namespace) -> int:
         return 0
     finally:
         spool.close()
+
+
+async def _switch(local: Local, organization_id: UUID, arguments: argparse.Namespace) -> None:
+    store = PbxStore(local.database)
+    settings = (await store.load(organization_id, local.actor)).settings
+    if arguments.inside or arguments.outside:
+        settings = PbxSettings(
+            record_internal=arguments.inside == "on" if arguments.inside else settings.record_internal,
+            record_outside=arguments.outside == "on" if arguments.outside else settings.record_outside,
+        )
+        await store.put_settings(organization_id, local.actor, settings)
+    for calls, recorded in (("inside", settings.record_internal), ("outside", settings.record_outside)):
+        print(f"Calls {calls} are {'recorded' if recorded else 'not recorded'}.")
 
 
 def _format(name: str) -> ExportFormat:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sent.gateway.flood import FloodGuard, Offence, is_scanner
 from sent.identity.models import DeviceCredential, DigestAlgorithm
+from sent.kit.errors import SentError
 from sent.sip.digest import Challenge, Credentials, find_credentials, verify
 from sent.sip.errors import RemoteProtocolError
 from sent.sip.flow import Flow
@@ -89,13 +90,14 @@ class Authentication:
     ) -> Caller | Challenged | Denied:
         """Raises `Unavailable` or `LimitReached` while credentials cannot be looked up, and `RemoteProtocolError` for
         malformed ones."""
+        branch = request.top_via.branch or ""
         if is_scanner(request.headers.get("user-agent") or ""):
-            self._flood.offended(flow, Offence.SCANNER, clock())
+            self._flood.offended(flow, Offence.SCANNER, clock(), branch=branch)
         values = [*request.headers.get_all("authorization"), *request.headers.get_all("proxy-authorization")]
         given = find_credentials(values, self._realm)
         if given is None:
             # Before anything is awaited, so that a burst is counted as it arrives.
-            self._flood.offended(flow, Offence.UNAUTHENTICATED, clock())
+            self._flood.offended(flow, Offence.UNAUTHENTICATED, clock(), branch=branch)
         claimed = given.username if given is not None else _user_of(request.from_.uri)
         device = await self._credentials.find(claimed) if claimed else None
         algorithm = device.algorithm if device is not None else DigestAlgorithm.MD5
@@ -105,7 +107,8 @@ class Authentication:
         secret = device.ha1.get(algorithm, _NO_SECRET) if device is not None else _NO_SECRET
         proven = verify(given, method=request.method, ha1_hex=secret, algorithm=algorithm.value, body=request.body)
         if device is None or not proven:
-            self._flood.offended(flow, Offence.WRONG_PASSWORD if device else Offence.UNKNOWN_USER, now)
+            offence = Offence.WRONG_PASSWORD if device else Offence.UNKNOWN_USER
+            self._flood.offended(flow, offence, now, branch=branch)
             return self._challenge(request, algorithm, now)
         if self._nonces.check(given.nonce, given.nc, now) is not NonceCheck.OK:
             return self._challenge(request, algorithm, now, stale=True)
@@ -115,6 +118,18 @@ class Authentication:
         if device.disabled:
             return Denied(403, "This device is disabled.")
         return await self._bind_from(request, device, given.username)
+
+    def has_credentials(self, request: Request) -> bool:
+        """It carries an answer to a challenge of ours, good or not. Raises `RemoteProtocolError` for malformed ones."""
+        values = [*request.headers.get_all("authorization"), *request.headers.get_all("proxy-authorization")]
+        return find_credentials(values, self._realm) is not None
+
+    async def is_known_device(self, request: Request) -> bool:
+        """From claims one of our devices, which is to be proven then. False while that cannot be looked up."""
+        try:
+            return await self._credentials.find(_user_of(request.from_.uri)) is not None
+        except SentError:
+            return False
 
     async def _bind_from(self, request: Request, device: DeviceCredential, sip_username: str) -> Caller | Denied:
         """RFC 3261 leaves From to the sender; here it is the device's own user name or one of its user's numbers."""

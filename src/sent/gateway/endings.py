@@ -4,15 +4,17 @@ Outgoing legs: `from_response` and `from_failure` turn a final status (with the 
 into an `Ending`. Incoming legs: `answer_for` gives the status, phrase and headers that tell the caller.
 
 Through a carrier, blame decides whether another carrier is tried: what the callee or the network behind the
-carrier said about the callee is final, what the carrier said about itself is not. A Q.850 cause in ``Reason``
+carrier said about the callee is final, what the carrier said about itself is not. Once the callee's phone has rung,
+everything is final (`after_ringing`): another attempt would ring it a second time. A Q.850 cause in ``Reason``
 (RFC 3326, RFC 3398 §8.2.6.1) is more exact than the status, so it wins. Cause 21, "call rejected", is not: it may mean
-the callee (603) or the carrier (403).
+the callee (603) or the carrier (403). A 403 with it is told as the carrier's refusal, and is final all the same: it is
+also what a gateway makes of a callee who declined (RFC 3398 §7.2.4.1).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sent.calls.ending import Blame, EndCode, Ending
 
@@ -44,11 +46,18 @@ class SipAnswer:
 _Meaning = tuple[EndCode, Blame, str]
 """Code, blame, sentence; ``{name}`` is the far side, ``{status}`` its status and phrase."""
 
+_REDIRECTIONS = (300, 301, 302, 305, 380)
+_LOOP = "The call went through too many systems ({status}); it may be going round in a loop."
 _PERSON: dict[int, _Meaning] = {
+    **dict.fromkeys(
+        _REDIRECTIONS,
+        (EndCode.NO_ANSWER, Blame.CALLEE, "{name}'s phone sends callers elsewhere ({status}); that is not followed."),
+    ),
     403: (EndCode.DECLINED, Blame.CALLEE, "{name}'s phone refused the call: {status}."),
     404: (EndCode.OFFLINE, Blame.CALLEE, "{name}'s phone no longer answers to the address that it registered."),
     408: (EndCode.NO_ANSWER, Blame.CALLEE, "{name} did not answer."),
     480: (EndCode.NO_ANSWER, Blame.CALLEE, "{name} is not available at the moment."),
+    483: (EndCode.FAILED, Blame.CALLER, _LOOP),
     486: (EndCode.BUSY, Blame.CALLEE, "{name} is busy."),
     487: (EndCode.CANCELLED, Blame.CALLER, "The call was cancelled before {name} answered."),
     488: (EndCode.NO_COMMON_CODEC, Blame.CALLEE, "{name}'s phone cannot do any of the offered media."),
@@ -60,6 +69,10 @@ _PERSON: dict[int, _Meaning] = {
     608: (EndCode.DECLINED, Blame.CALLEE, "The call was rejected on behalf of {name}."),
 }
 _CARRIER: dict[int, _Meaning] = {
+    **dict.fromkeys(
+        _REDIRECTIONS,
+        (EndCode.CARRIER_REFUSED, Blame.CARRIER, "Carrier {name} sends the call elsewhere ({status}); not followed."),
+    ),
     401: (EndCode.CARRIER_REFUSED, Blame.CARRIER, "Carrier {name} did not accept the trunk's user name and password."),
     403: (EndCode.CARRIER_REFUSED, Blame.CARRIER, "Carrier {name} refused the call: {status}."),
     404: (EndCode.NOT_FOUND, Blame.CALLEE, "The number is not in service, says carrier {name}."),
@@ -67,6 +80,7 @@ _CARRIER: dict[int, _Meaning] = {
     408: (EndCode.CARRIER_UNREACHABLE, Blame.CARRIER, "Carrier {name} gave up waiting: {status}."),
     410: (EndCode.NOT_FOUND, Blame.CALLEE, "The number is no longer in service, says carrier {name}."),
     480: (EndCode.NO_ANSWER, Blame.CALLEE, "The called party is not available at the moment, says carrier {name}."),
+    483: (EndCode.FAILED, Blame.CALLER, _LOOP),
     484: (EndCode.NOT_FOUND, Blame.CALLER, "The number is incomplete, says carrier {name}."),
     486: (EndCode.BUSY, Blame.CALLEE, "The called party is busy."),
     487: (EndCode.CANCELLED, Blame.CALLER, "The call was cancelled before it was answered."),
@@ -100,6 +114,8 @@ _PHRASES: dict[int, str] = {
     404: "Not Found",
     408: "Request Timeout",
     480: "Temporarily Unavailable",
+    483: "Too Many Hops",
+    484: "Address Incomplete",
     486: "Busy Here",
     487: "Request Terminated",
     488: "Not Acceptable Here",
@@ -143,8 +159,10 @@ _Q850_FOR: dict[EndCode, int] = {
     EndCode.CARRIER_REFUSED: 21,
     EndCode.LIMIT_REACHED: 34,
 }
-_PASS_ON = frozenset({404, 410, 480, 484, 486, 488, 600, 603, 604, 606, 607, 608})
-"""Statuses that mean to our caller what they meant to us. 401, 403, 407, 5xx concern only our own leg."""
+_CALL_REJECTED = 21
+_PASS_ON = frozenset({404, 410, 480, 483, 484, 486, 488, 600, 603, 604, 606, 607, 608})
+"""Statuses that mean to our caller what they meant to us. 401, 407, 5xx concern only our own leg, and so does a
+phone's 403; a carrier's 403 is passed on (`answer_for`)."""
 
 
 def from_response(
@@ -152,12 +170,19 @@ def from_response(
 ) -> Ending:
     """What a final non-2xx status to our INVITE means. ``reason`` and ``warning`` are header values as received."""
     code, blame, words = _meaning(status, side, reason)
+    if side.is_carrier and status == 403 and _q850_cause(reason) == _CALL_REJECTED:
+        blame = Blame.CALLEE
     said = f"{status} {_clean(phrase)}".rstrip()
     sentence = words.format(name=side.name, status=said)
     text = _quoted_text(reason) or _quoted_text(warning)
     if text and text.lower() not in sentence.lower():
         sentence = f"{sentence.rstrip('.')} ({text})."
     return Ending(code, sentence, side.who, blame, status, reason, warning)
+
+
+def after_ringing(ending: Ending) -> Ending:
+    """The same for a leg whose far end has rung: no other carrier may ring it again."""
+    return replace(ending, blame=Blame.CALLEE) if ending.blame is Blame.CARRIER else ending
 
 
 def from_failure(cause: str, side: Side) -> Ending:
@@ -203,6 +228,8 @@ def answer_for(ending: Ending, agent: str) -> SipAnswer:
     status = ending.sip_status if ending.sip_status in _PASS_ON else None
     if status is None and ending.blame in {Blame.CALLER, Blame.US} and ending.sip_status and ending.sip_status >= 400:
         status = ending.sip_status if ending.sip_status in _PHRASES else None
+    if ending.code is EndCode.CARRIER_REFUSED and ending.sip_status == 403:
+        status = 403
     if status is None:
         status = _STATUS_FOR[ending.code]
     headers = [("Reason", reason_header(ending))]

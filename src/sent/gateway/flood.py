@@ -3,8 +3,8 @@
 Every source address has a bucket of tokens. What is unauthenticated, failed or malformed takes some; a request
 that turns out to be authenticated gives its token back, and the bucket grows with the devices that have
 authenticated from there, so an office of 500 phones behind one address may come back at once after a power cut.
-Retransmissions never arrive here (the transaction layer absorbs them). An empty bucket
-bans the address for a time that doubles with each ban.
+Challenges are sent without keeping anything of the request, so its retransmissions arrive here: as many as a client of
+RFC 3261 may send count once. An empty bucket bans the address for a time that doubles with each ban.
 
 Flows that have authenticated are trusted: neither a ban (UDP sources can be forged) nor their own challenges
 count against them. IPv6 sources are counted per /64, which is what one customer has.
@@ -41,6 +41,12 @@ COST = {
 """Tokens that each takes."""
 
 
+FREE_REPEATS = 11
+"""How often one request may come: timer E of RFC 3261 §17.1.2.2 repeats it ten times before it gives up."""
+MAX_REMEMBERED = 10_000
+"""Requests that are known again when they are repeated."""
+
+
 @dataclass(frozen=True, slots=True)
 class FloodLimits:
     """``burst`` tokens and ``per_device`` more for each device (up to ``devices``) that has authenticated from an
@@ -74,6 +80,7 @@ class FloodGuard:
         self._limits = limits or FloodLimits()
         self._sources: OrderedDict[str, _Source] = OrderedDict()
         self._trusted: OrderedDict[Flow, float] = OrderedDict()
+        self._repeats: OrderedDict[int, int] = OrderedDict()
         self.counters: dict[str, int] = {"dropped": 0, "bans": 0, **{o.name.lower(): 0 for o in Offence}}
 
     def admit(self, flow: Flow, now: float) -> bool:
@@ -84,8 +91,13 @@ class FloodGuard:
         self.counters["dropped"] += 1
         return False
 
-    def offended(self, flow: Flow, offence: Offence, now: float) -> None:
-        """Take tokens; may ban. A trusted flow pays for wrong passwords only."""
+    def offended(self, flow: Flow, offence: Offence, now: float, *, branch: str = "") -> None:
+        """Take tokens; may ban. A trusted flow pays for wrong passwords only.
+
+        ``branch`` is that of the request, where it can be read: what repeats it costs nothing.
+        """
+        if branch and self._is_repeated(hash((flow.remote, offence, branch))):
+            return
         self.counters[offence.name.lower()] += 1
         if offence is not Offence.WRONG_PASSWORD and self.is_trusted(flow, now):
             return
@@ -120,6 +132,12 @@ class FloodGuard:
 
     def __len__(self) -> int:
         return len(self._sources)
+
+    def _is_repeated(self, key: int) -> bool:
+        count = self._repeats[key] = self._repeats.get(key, 0) + 1
+        if len(self._repeats) > MAX_REMEMBERED:
+            self._repeats.popitem(last=False)
+        return 1 < count <= FREE_REPEATS
 
     def _source(self, flow: Flow, now: float) -> _Source:
         key = source_key(flow.remote[0])

@@ -38,9 +38,11 @@ def calling_party(request: Request, trunk: Trunk) -> Party:
 
 
 def _number(uri: Uri) -> str:
+    number = uri.digits if isinstance(uri, TelUri) else ""
     if isinstance(uri, SipUri):
-        return (uri.user or "").partition(";")[0]
-    return uri.digits if isinstance(uri, TelUri) else ""
+        number = (uri.user or "").partition(";")[0]
+    # A user part may hide any character behind a %-escape; these go into records, logs and our own requests.
+    return "".join(character for character in number if character.isprintable())
 
 
 def _parsed(value: str | None) -> NameAddr | None:

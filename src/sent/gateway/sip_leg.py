@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
@@ -61,6 +61,8 @@ class Line:
     media_events: MediaEvents
     media_addresses: Callable[[str], tuple[str, str]]
     host: str
+    hops: dict[UUID, int] = field(default_factory=dict)
+    """Of each call that came in by SIP, until its caller has left: how often it may still be passed on (Max-Forwards)."""
 
     def clock(self) -> float:
         return self.port.now()
@@ -80,7 +82,7 @@ class SipLeg:
         self._early_events: list[LegEvent] = []
         self._ending: Ending | None = None
         """Why we end it ourselves, once decided."""
-        self._over = False
+        self._ended: LegEnded | None = None
         self._answered = False
         self._held = False
         self._digits = DigitFilter()
@@ -130,7 +132,7 @@ class SipLeg:
         raise NotImplementedError
 
     def send_digits(self, digits: str) -> None:
-        if self._over or self._session is None or self._media is None:
+        if self.over or self._session is None or self._media is None:
             return
         agreed = self._media.agreed
         if agreed is not None and agreed.dtmf_send is not None and self._media.leg is not None:
@@ -143,12 +145,15 @@ class SipLeg:
     # -- for the server -------------------------------------------------------------------------------------------
 
     def when_over(self, action: Callable[[LegEnded], None]) -> None:
-        """Call ``action`` once when the leg has ended (limits, counters)."""
-        self._on_over.append(action)
+        """Call ``action`` once when the leg has ended (limits, counters); at once when it has already."""
+        if self._ended is not None:
+            action(self._ended)
+        else:
+            self._on_over.append(action)
 
     @property
     def over(self) -> bool:
-        return self._over
+        return self._ended is not None
 
     def handle(self, event: SessionEvent) -> None:
         """An event of this leg's session."""
@@ -188,10 +193,9 @@ class SipLeg:
 
     def _finish(self, ending: Ending) -> None:
         """The leg is over: report, then release everything. Safe to call twice."""
-        if self._over:
+        if self._ended is not None:
             return
-        self._over = True
-        ended = LegEnded(self._leg_id, ending)
+        ended = self._ended = LegEnded(self._leg_id, ending)
         self._emit(ended)
         if self._unsubscribe is not None:
             self._unsubscribe()
@@ -212,7 +216,7 @@ class SipLeg:
 
     def _digit(self, digit: str, duration_ms: int, *, by_signalling: bool) -> None:
         way = "info" if by_signalling else "rtp"
-        if not self._over and self._digits.is_new(digit, way, self._line.clock()):
+        if not self.over and self._digits.is_new(digit, way, self._line.clock()):
             self._emit(DigitPressed(self._leg_id, digit, duration_ms, by_signalling=by_signalling))
 
     def _offered(self, sdp: bytes | None) -> None:

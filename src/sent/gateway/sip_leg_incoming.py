@@ -44,7 +44,7 @@ class IncomingSipLeg(SipLeg):
 
     def alert(self, *, early_media: bool = False) -> None:
         assert self._session is not None
-        if self._over or self._answered:
+        if self.over or self._answered:
             return
         now = self._line.clock()
         # A caller without an offer gets its audio with the answer: our offer would bind us before anyone has answered.
@@ -58,7 +58,7 @@ class IncomingSipLeg(SipLeg):
 
     def answer(self, codecs: Sequence[str] = ()) -> None:
         assert self._session is not None
-        if self._over or self._answered or not self._negotiate(codecs):
+        if self.over or self._answered or not self._negotiate(codecs):
             return
         assert self._our_sdp is not None
         self._answered = True
@@ -67,7 +67,7 @@ class IncomingSipLeg(SipLeg):
 
     def end(self, ending: Ending) -> None:
         assert self._session is not None
-        if self._over or self._ending is not None:
+        if self.over or self._ending is not None:
             return
         self._ending = ending
         if self._answered:
@@ -91,9 +91,9 @@ class IncomingSipLeg(SipLeg):
             return
         try:
             self._offered_codecs = codecs_of(self._offer)
-            if not self._offered_codecs:
+            assert self._media is not None
+            if not self._offered_codecs or self._media.encryption is Encryption.REQUIRED:
                 # The full negotiation says which line fails, and why.
-                assert self._media is not None
                 self._media.answer(self._offer, ())
         except (SdpError, MediaError) as error:
             self.end(self._media_failure(error))

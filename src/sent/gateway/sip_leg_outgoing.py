@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sent.calls.ending import Blame, EndCode, Ending
 from sent.calls.party import Party
 from sent.calls.ports import Answered, LegDetails, Ringing
-from sent.gateway.endings import Side, from_failure, from_response, reason_header
+from sent.gateway.endings import Side, after_ringing, from_failure, from_response, reason_header
 from sent.gateway.sip_leg import Line, SipLeg
 from sent.media.port import MediaError
 from sent.media.session import MediaSession
@@ -19,6 +19,8 @@ from sent.sip.events import Accepted, Failed, Progress, SessionEvent
 from sent.sip.flow import Target
 from sent.sip.header_extras import parse_reason
 from sent.sip.header_values import NameAddr
+from sent.sip.message import Response
+from sent.sip.session import reasons_of
 from sent.sip.uri import Uri
 
 
@@ -47,11 +49,12 @@ class OutgoingSipLeg(SipLeg):
         self._encryptions = list(destination.encryptions)
         self._caller: Party | None = None
         self._offered_to: tuple[str, ...] = ()
+        self._rang = False
         first = destination.targets[0]
         self._details = LegDetails(transport=first.transport, remote_address=f"{first.address}:{first.port}")
 
     def ring(self, caller: Party, codecs: Sequence[str]) -> None:
-        if self._over or self._session is not None:
+        if self.over or self._session is not None:
             return
         self._caller = caller
         self._offered_to = tuple(codecs)
@@ -63,7 +66,7 @@ class OutgoingSipLeg(SipLeg):
         self._call()
 
     def end(self, ending: Ending) -> None:
-        if self._over or self._ending is not None:
+        if self.over or self._ending is not None:
             return
         self._ending = ending
         if self._session is None:
@@ -101,7 +104,8 @@ class OutgoingSipLeg(SipLeg):
 
     def _handle_setup(self, event: SessionEvent) -> None:
         match event:
-            case Progress(sdp=sdp):
+            case Progress(sdp=sdp, status=status):
+                self._rang = self._rang or status == 180
                 self._progress(sdp)
             case Accepted(sdp=sdp, response=response):
                 self._note(
@@ -148,7 +152,7 @@ class OutgoingSipLeg(SipLeg):
             self._finish(self._ending)
             return
         if failed.cause != "response" or failed.response is None:
-            self._finish(from_failure(failed.cause, self._side))
+            self._finish_unanswered(from_failure(failed.cause, self._side))
             return
         if failed.status in {415, 488, 606} and self._encryptions:
             assert self._media is not None
@@ -156,6 +160,16 @@ class OutgoingSipLeg(SipLeg):
             self._media.encryption = self._encryptions.pop(0)
             self._call()
             return
-        headers = failed.response.headers
-        reason, warning = headers.get("reason"), headers.get("warning")
-        self._finish(from_response(failed.status, failed.reason, self._side, reason=reason, warning=warning))
+        reason, warning = _reason(failed.response), failed.response.headers.get("warning")
+        ending = from_response(failed.status, failed.reason, self._side, reason=reason, warning=warning)
+        self._finish_unanswered(ending)
+
+    def _finish_unanswered(self, ending: Ending) -> None:
+        self._finish(after_ringing(ending) if self._rang else ending)
+
+
+def _reason(response: Response) -> str | None:
+    """Its `Reason` (RFC 3326): the Q.850 one where there are several, none that cannot be read."""
+    found = reasons_of(response)
+    chosen = next((reason for reason in found if reason.protocol.upper() == "Q.850"), None) or (found or [None])[0]
+    return str(chosen) if chosen is not None else None

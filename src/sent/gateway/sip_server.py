@@ -44,7 +44,7 @@ from sent.sip.events import (
 from sent.sip.flow import Flow
 from sent.sip.message import Request
 from sent.sip.uri import SipUri, TelUri
-from sent.trunks.directory import Inbound, TrunkDirectory
+from sent.trunks.directory import Account, Inbound, TrunkDirectory
 from sent.trunks.limits import TrunkUsage
 from sent.trunks.links import TrunkLinks
 from sent.trunks.models import SrtpPolicy
@@ -55,6 +55,12 @@ MAX_PENDING = 2_000
 """Requests that are being authenticated or placed at once; more get 503."""
 RETRY_AFTER_S = 10
 MAX_DIALED = 128
+
+_ENCRYPTION = {
+    SrtpPolicy.OFF: Encryption.NEVER,
+    SrtpPolicy.OFFERED: Encryption.OPTIONAL,
+    SrtpPolicy.REQUIRED: Encryption.REQUIRED,
+}
 
 _Work = Callable[[], Coroutine[None, None, None]]
 
@@ -151,7 +157,7 @@ class SipServer:
         request, flow = invite.request, invite.flow
         try:
             dialed = _dialed(request)
-            accounts = [] if self._is_device(request, flow) else self._trunks.links.callers(request, flow)
+            accounts = await self._carriers(request, flow)
             if accounts:
                 inbound = self._trunks.directory.inbound(accounts, called_numbers(request))
                 assert inbound is not None
@@ -167,7 +173,7 @@ class SipServer:
             return
         match who:
             case Challenged(status=status, header=header):
-                invite.session.reject(status, self._line.clock(), headers=(header,))
+                invite.session.reject(status, self._line.clock(), headers=(header,), stateless=True)
                 self._line.port.touch()
             case Denied(status=status, words=words):
                 self._reject(invite, status, words)
@@ -178,38 +184,63 @@ class SipServer:
         party = Party(PartyKind.USER, caller.number, caller.name, caller.user_id, caller.device_id)
         invite.session.symmetric = True
         leg = IncomingSipLeg(self._line, invite, party, Side(caller.name or caller.number), Encryption.OPTIONAL)
-        self._runner.start(CallRequest(caller.organization_id, party, dialed, leg))
+        self._run(CallRequest(caller.organization_id, party, dialed, leg), leg, invite.request)
 
     def _on_carrier(self, invite: InviteReceived, inbound: Inbound, dialed: str) -> None:
         trunk = inbound.trunk
         party = calling_party(invite.request, trunk)
-        encryption = Encryption.NEVER if trunk.srtp is SrtpPolicy.OFF else Encryption.OPTIONAL
-        leg = IncomingSipLeg(self._line, invite, party, Side(party.name or party.number), encryption)
+        leg = IncomingSipLeg(self._line, invite, party, Side(party.name or party.number), _ENCRYPTION[trunk.srtp])
         full = self._trunks.usage.start(trunk, leg.leg_id, self._line.clock())
         if full is not None:
             refused = Ending(EndCode.LIMIT_REACHED, full.words, "system", Blame.US, 503)
             leg.end(refused)
         leg.when_over(lambda ended: self._trunks.usage.finish(trunk.id, ended.leg_id))
         called = inbound.number.number if inbound.number is not None else dialed
-        self._runner.start(CallRequest(trunk.organization_id, party, called, leg))
+        self._run(CallRequest(trunk.organization_id, party, called, leg), leg, invite.request)
 
-    def _is_device(self, request: Request, flow: Flow) -> bool:
-        """A phone may share an address with a carrier (in a demo, all of them are on loopback)."""
-        has_credentials = request.headers.has("authorization") or request.headers.has("proxy-authorization")
-        return has_credentials or self._flood.is_trusted(flow, self._line.clock())
+    def _run(self, call: CallRequest, leg: IncomingSipLeg, request: Request) -> None:
+        call_id = self._runner.start(call)
+        # RFC 3261 §16.6: what is left is carried on, so that a call between two systems cannot go round for ever.
+        if request.max_forwards is not None:
+            self._line.hops[call_id] = request.max_forwards - 1
+            leg.when_over(lambda _: self._line.hops.pop(call_id, None))
+
+    async def _carriers(self, request: Request, flow: Flow) -> list[Account]:
+        """The trunks that this call may come through; empty: it is a phone's, or a stranger's.
+
+        A phone may share an address with a carrier (in a demo, all of them are on loopback). It is one when it answers
+        our challenge, comes by a flow that has done so, or claims a device in From.
+        """
+        links = self._trunks.links
+        account = links.called_by_contact(request)
+        if account is not None:
+            return [account]
+        accounts = links.at_address(flow)
+        if not accounts or self._authentication.has_credentials(request):
+            return []
+        if self._flood.is_trusted(flow, self._line.clock()) or await self._authentication.is_known_device(request):
+            return []
+        return accounts
 
     def _refuse(self, invite: InviteReceived, status: int = 503) -> None:
         if status == 503:
-            self._reject(invite, 503, "The server takes no new calls at the moment.", _RETRY_AFTER)
+            words = "The server takes no new calls at the moment."
+            self._reject(invite, 503, words, _RETRY_AFTER, stateless=True)
         else:
             self._reject(invite, status, "An internal error kept the call from being placed.")
 
     def _reject(
-        self, invite: InviteReceived, status: int, words: str, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        invite: InviteReceived,
+        status: int,
+        words: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        stateless: bool = False,
     ) -> None:
         text = words.replace("\\", "").replace('"', "'")
         warning = ("Warning", f'399 {self._line.host} "{text}"')
-        invite.session.reject(status, self._line.clock(), headers=(warning, *headers))
+        invite.session.reject(status, self._line.clock(), headers=(warning, *headers), stateless=stateless)
         self._line.port.touch()
 
     # -- other requests -------------------------------------------------------------------------------------------
@@ -236,7 +267,7 @@ class SipServer:
             who = await self._authentication.authenticate(request, flow, self._line.clock)
             match who:
                 case Challenged(status=status, header=header):
-                    self._respond(received, status, headers=(header,))
+                    self._respond(received, status, headers=(header,), stateless=True)
                 case Denied(status=status, words=words):
                     self._respond(received, status, reason=words)
                 case Caller():
@@ -249,7 +280,7 @@ class SipServer:
             self._respond_busy(received)
 
     def _respond_busy(self, received: RequestReceived, status: int = 503) -> None:
-        self._respond(received, status, headers=_RETRY_AFTER if status == 503 else ())
+        self._respond(received, status, headers=_RETRY_AFTER if status == 503 else (), stateless=status == 503)
 
     def _respond(
         self,
@@ -258,8 +289,10 @@ class SipServer:
         *,
         reason: str | None = None,
         headers: tuple[tuple[str, str], ...] = (),
+        stateless: bool = False,
     ) -> None:
-        self._line.port.agent.respond(received.tx, status, self._line.clock(), reason=reason, headers=headers)
+        agent, now = self._line.port.agent, self._line.clock()
+        agent.respond(received.tx, status, now, reason=reason, headers=headers, stateless=stateless)
         self._line.port.touch()
 
     def _take(self, flow: Flow, work: _Work, refuse: Callable[[int], None]) -> None:

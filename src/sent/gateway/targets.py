@@ -37,6 +37,10 @@ _ENCRYPTION = {
     SrtpPolicy.REQUIRED: (Encryption.REQUIRED,),
 }
 
+MAX_FORWARDS = 70
+"""RFC 3261 §8.1.1.6. A caller that claims more gets no more."""
+
+Headers = tuple[tuple[str, str], ...]
 Identity = tuple[NameAddr, tuple[tuple[str, str], ...]]
 
 
@@ -60,11 +64,15 @@ class SipTargets:
     async def legs_for(self, target: RingTarget, call_id: UUID, organization_id: UUID) -> Sequence[LegPort]:
         match target:
             case UserTarget():
-                return await self._phones(target)
+                return await self._phones(target, self._hops(call_id))
             case TrunkTarget():
-                return [await self._carrier(target, organization_id)]
+                return [await self._carrier(target, organization_id, self._hops(call_id))]
 
-    async def _phones(self, target: UserTarget) -> list[LegPort]:
+    def _hops(self, call_id: UUID) -> Headers:
+        left = self._line.hops.get(call_id)
+        return (("Max-Forwards", str(min(left, MAX_FORWARDS))),) if left is not None else ()
+
+    async def _phones(self, target: UserTarget, hops: Headers) -> list[LegPort]:
         bindings = self._registrations.of_user(target.user_id)[:MAX_PHONES]
         name = target.party.name or target.party.number
         legs: list[LegPort] = []
@@ -73,7 +81,7 @@ class SipTargets:
             targets = await self._targets_of(binding, uri) if isinstance(uri, SipUri) else ()
             if targets:
                 party = _with_device(target.party, binding)
-                legs.append(OutgoingSipLeg(self._line, party, Side(name), self._phone(binding, targets, party)))
+                legs.append(OutgoingSipLeg(self._line, party, Side(name), self._phone(binding, targets, party, hops)))
         if not legs:
             words = f"{name}'s phone is not connected." if not bindings else f"{name}'s phone cannot be reached."
             raise CallRefused(Ending(EndCode.OFFLINE, words, "system", Blame.CALLEE, 480))
@@ -89,7 +97,7 @@ class SipTargets:
         except SentError:
             return ()
 
-    def _phone(self, binding: Binding, targets: tuple[Target, ...], party: Party) -> Destination:
+    def _phone(self, binding: Binding, targets: tuple[Target, ...], party: Party, hops: Headers) -> Destination:
         # A phone on TLS is asked for SRTP first, then best effort: many have it switched off.
         secure = (Encryption.REQUIRED, Encryption.OPTIONAL)
         return Destination(
@@ -97,14 +105,14 @@ class SipTargets:
             targets=targets,
             identity=self._inside_identity,
             encryptions=secure if binding.transport == "TLS" else (Encryption.NEVER,),
-            headers=tuple(("Route", path) for path in binding.path),
+            headers=(*hops, *(("Route", path) for path in binding.path)),
             to=NameAddr(SipUri("sip", self._line.host, party.number), party.name),
         )
 
     def _inside_identity(self, caller: Party) -> Identity:
         return NameAddr(SipUri("sip", self._line.host, caller.number or "anonymous"), caller.name), ()
 
-    async def _carrier(self, target: TrunkTarget, organization_id: UUID) -> LegPort:
+    async def _carrier(self, target: TrunkTarget, organization_id: UUID, hops: Headers) -> LegPort:
         account = self._directory.account(target.trunk_id)
         if account is None or account.trunk.organization_id != organization_id or not account.trunk.enabled:
             words = "The trunk for this call was removed or switched off."
@@ -124,7 +132,7 @@ class SipTargets:
             words = f"Carrier {trunk.name} has no address that can be reached from here."
             raise CallRefused(Ending(EndCode.CARRIER_UNREACHABLE, words, "carrier", Blame.CARRIER, 503))
         leg = OutgoingSipLeg(
-            self._line, target.party, Side(trunk.name, is_carrier=True), _to_carrier(account, target, targets)
+            self._line, target.party, Side(trunk.name, is_carrier=True), _to_carrier(account, target, targets, hops)
         )
         emergency = number.kind is NumberKind.EMERGENCY
         full = self._usage.start(trunk, leg.leg_id, self._line.clock(), emergency=emergency)
@@ -146,7 +154,7 @@ def _with_device(party: Party, binding: Binding) -> Party:
     return Party(party.kind, party.number, party.name, party.user_id, binding.owner.device_id)
 
 
-def _to_carrier(account: Account, target: TrunkTarget, targets: tuple[Target, ...]) -> Destination:
+def _to_carrier(account: Account, target: TrunkTarget, targets: tuple[Target, ...], hops: Headers) -> Destination:
     trunk = account.trunk
     shown = caller_identity(trunk, target.caller_id)
 
@@ -164,6 +172,7 @@ def _to_carrier(account: Account, target: TrunkTarget, targets: tuple[Target, ..
         targets=targets,
         identity=identity,
         encryptions=_ENCRYPTION[trunk.srtp],
+        headers=hops,
         login=login_of(account),
         symmetric=False,
     )

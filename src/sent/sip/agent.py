@@ -76,6 +76,9 @@ class Agent:
             return
         if is_keep_alive(data):
             self.counters["keepalives"] += 1
+            if data.startswith(b"\r\n\r\n"):
+                # RFC 5626 §3.5.1 says so for streams only; phones ping like that over UDP and miss the pong.
+                self.layer.output.append(Send(target_of(flow), b"\r\n"))
             return
         try:
             message = parse_datagram(data)

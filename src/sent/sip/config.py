@@ -13,6 +13,8 @@ DIALOG_METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "PRACK", 
 """What every agent can do, apart from `AgentConfig.methods`."""
 EXTENSIONS = ("100rel", "timer")
 """Option tags that we support (RFC 3262, RFC 4028)."""
+REGISTER_EXTENSIONS = ("outbound", "path")
+"""And those of a registrar (RFC 5626, RFC 3327), which the application that handles REGISTER must do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class AgentConfig:
     max_transactions: int = 100_000
     max_targets: int = 10
     """How many targets of one request are tried at most."""
+    ringing_again: float = 60.0
+    """How often a provisional response is repeated while nobody answers, so that proxies wait on (RFC 3261 §13.3.1.1)."""
     retry_after: int = 10
     """What a 503 says when a table is full."""
 

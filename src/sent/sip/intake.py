@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sent.sip.bodies import SDP, sdp_of
-from sent.sip.config import EXTENSIONS
+from sent.sip.config import EXTENSIONS, REGISTER_EXTENSIONS
 from sent.sip.dialog import Dialog
 from sent.sip.errors import RemoteProtocolError
 from sent.sip.events import InviteReceived, RequestReceived
@@ -101,7 +101,8 @@ class Intake:
             return
         abilities = self._abilities
         if method not in _WITH_OFFER:  # the application knows what bodies it takes
-            abilities = Abilities(abilities.methods, abilities.extensions, (request.content_type or "",))
+            extensions = (*EXTENSIONS, *REGISTER_EXTENSIONS) if method == "REGISTER" else EXTENSIONS
+            abilities = Abilities(abilities.methods, extensions, (request.content_type or "",))
         refusal = refuse(request, abilities)
         if refusal is not None:
             agent.counters["refused"] += 1

@@ -174,7 +174,7 @@ def content_length(headers: Headers) -> int | None:
 
 
 def is_keep_alive(datagram: bytes) -> bool:
-    """Nothing but line ends or NULs: phones keep NAT bindings open with those. To be dropped without an answer."""
+    """Nothing but line ends or NULs: phones keep NAT bindings open with those."""
     return not datagram.strip(b"\r\n\0")
 
 

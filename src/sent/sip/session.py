@@ -382,11 +382,17 @@ class Releasing:
         self._session.release()
 
 
-def reason_of(message: Message) -> Reason | None:
-    """The first readable `Reason` (RFC 3326)."""
+def reasons_of(message: Message) -> list[Reason]:
+    """Those `Reason` values (RFC 3326) that can be read."""
+    found = []
     for value in message.headers.get_all("Reason"):
         try:
-            return parse_reason(value)
+            found.append(parse_reason(value))
         except RemoteProtocolError:
             continue
-    return None
+    return found
+
+
+def reason_of(message: Message) -> Reason | None:
+    """The first readable `Reason`."""
+    return next(iter(reasons_of(message)), None)

@@ -55,6 +55,7 @@ class IncomingInvite:
             tx.respond,
             self._no_prack,
         )
+        self._ring_again: Timer | None = None
         self._limit: Timer | None = self._agent.timers.arm(now + self._agent.config.ring_limit, self._unanswered)
 
     @property
@@ -94,7 +95,15 @@ class IncomingInvite:
         if sdp is not None:
             self.session.local_sdp = sdp
         self.session.step(SessionInput.PROGRESS)
-        if self._must_reliable or (reliable and self._can_reliable):
+        self._agent.timers.cancel(self._ring_again)
+        is_reliable = self._must_reliable or bool(reliable and self._can_reliable)
+        again = None if is_reliable else sdp  # what a reliable response said needs no saying again
+
+        def ring_again(later: float) -> None:
+            self.progress(status, later, again, reliable, reason, headers)
+
+        self._ring_again = self._agent.timers.arm(now + self._agent.config.ringing_again, ring_again)
+        if is_reliable:
             if sdp is not None and self._has_offer:
                 self._negotiated = True
             return self._reliable.submit(response, now)
@@ -105,6 +114,7 @@ class IncomingInvite:
         if self.session.state not in BEFORE_ANSWER or self._delayed_answer is not None:
             return False
         self._agent.timers.cancel(self._limit)
+        self._agent.timers.cancel(self._ring_again)
         if self._reliable.waiting_with_sdp:
             # RFC 3262 §3: not before the PRACK. The response waits, the caller of this need not.
             self._delayed_answer = lambda later: self._answer(later, sdp, headers)
@@ -238,6 +248,7 @@ class IncomingInvite:
 
     def _stop(self) -> None:
         self._agent.timers.cancel(self._limit)
+        self._agent.timers.cancel(self._ring_again)
         self._reliable.stop()
         self._delayed_answer = None
 

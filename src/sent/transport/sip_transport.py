@@ -314,8 +314,8 @@ def _cannot_bind(error: OSError, name: str, host: str, port: int, setting: str) 
     if error.errno == errno.EADDRNOTAVAIL:
         return Unavailable(
             "transport.not_our_address",
-            f"{where} cannot be opened: {host} is no address of this machine. Set SENT_BIND to one that is (`ip address`"
-            " lists them), or to 0.0.0.0 for all.",
+            f"{where} cannot be opened: {host} is no address of this machine. Set SENT_BIND to one that is"
+            " (`ip address` lists them), or to 0.0.0.0 for all.",
             port=port,
             setting="SENT_BIND",
         )

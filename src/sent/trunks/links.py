@@ -87,16 +87,16 @@ class TrunkLinks:
         link = self._links.get(trunk_id)
         return link is None or link.status.health.health is not TrunkHealth.DOWN
 
-    def callers(self, request: Request, flow: Flow) -> list[Account]:
-        """The trunks that an incoming request may come from; empty: it is no carrier's.
-
-        The Contact that only the carrier was told decides. Else its address: one that was configured, or one that the
-        carrier's own name resolves to (with its port: phones may share an address with a carrier, as in a demo).
-        """
+    def called_by_contact(self, request: Request) -> Account | None:
+        """The trunk whose carrier calls the Contact that only it was told."""
         user = request.uri.user if isinstance(request.uri, SipUri) else None
-        for link in self._links.values():
-            if user is not None and user == link.status.contact_user:
-                return [link.account]
+        if user is None:
+            return None
+        return next((link.account for link in self._links.values() if user == link.status.contact_user), None)
+
+    def at_address(self, flow: Flow) -> list[Account]:
+        """The trunks whose carrier may be the sender: its address was configured, or is one that the carrier's own name
+        resolves to (with its port). A phone may share the address: the caller of this rules that out."""
         resolved = [link.account for link in self._links.values() if flow.remote in link.status.addresses]
         known = {account.trunk.id for account in resolved}
         return resolved + [a for a in self._directory.calling_from(flow.remote[0]) if a.trunk.id not in known]

@@ -72,8 +72,13 @@ class Sipp:
         if self._process.returncode != 0:
             errors = self._folder / "errors"
             told = errors.read_text(errors="replace") if errors.exists() else ""
-            seen = [f"> {m.splitlines()[0]}" for m in messages.sent], [f"< {m.splitlines()[0]}" for m in messages.received]
-            raise AssertionError(f"SIPp {self._folder.name} ended with {self._process.returncode}: {told[:1500]} {seen}")
+            seen = (
+                [f"> {m.splitlines()[0]}" for m in messages.sent],
+                [f"< {m.splitlines()[0]}" for m in messages.received],
+            )
+            raise AssertionError(
+                f"SIPp {self._folder.name} ended with {self._process.returncode}: {told[:1500]} {seen}"
+            )
         return messages
 
     def messages(self) -> Messages:
@@ -124,10 +129,14 @@ async def sipp(
         await running.kill()
 
 
-async def run(folder: Path, product: Product, account: Account, *parts: str, seconds: float = 20) -> Messages:
-    """One phone's scenario, from its start to its end, on a port of its own."""
-    scenario = steps.scenario(*parts)
-    async with sipp(folder, product.sip, scenario, port=free_port_block(2), account=account, seconds=seconds) as phone:
+async def run(
+    folder: Path, product: Product, account: Account, *parts: str, seconds: float = 20, transport: str = "u1"
+) -> Messages:
+    """One phone's scenario, from its start to its end, on a port of its own. ``transport``: ``u1`` UDP, ``t1`` TCP."""
+    scenario, port = steps.scenario(*parts), free_port_block(2)
+    async with sipp(
+        folder, product.sip, scenario, port=port, account=account, seconds=seconds, transport=transport
+    ) as phone:
         return await phone.done()
 
 
@@ -137,7 +146,9 @@ async def callee(
 ) -> AsyncIterator[Sipp]:
     """A phone that registers and then waits for its one call."""
     port = free_port_block(2)
-    async with sipp(folder, product.sip, steps.scenario(steps.register(account.user)), port=port, account=account) as it:
+    async with sipp(
+        folder, product.sip, steps.scenario(steps.register(account.user)), port=port, account=account
+    ) as it:
         await it.done()
     async with sipp(folder, product.sip, steps.scenario(*parts), port=port, account=account, seconds=seconds) as phone:
         yield phone

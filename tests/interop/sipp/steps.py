@@ -71,7 +71,7 @@ def provisional(*, required: int | None = None) -> str:
 
 def final(status: int, number: str, *, cseq: int | None = None, auth: bool = False) -> str:
     """A refusal, and its ACK."""
-    wanted = f'<recv response="{status}"{" auth=" + chr(34) + "true" + chr(34) if auth else ""}/>\n'
+    wanted = f'<recv response="{status}" auth="{str(auth).lower()}"/>\n'
     ack = (
         f"ACK sip:{number}@{_SERVER} SIP/2.0", "[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]",
         f"CSeq: {cseq or 1} ACK", "Max-Forwards: 70",
@@ -99,8 +99,8 @@ def inside(method: str, cseq: int, body: str = "", headers: Sequence[str] = (), 
     return _send(lines, body, retransmit=retransmit)
 
 
-def reinvite(cseq: int, body: str) -> str:
-    return inside("INVITE", cseq, body) + answered(cseq)
+def reinvite(cseq: int, body: str, headers: Sequence[str] = ()) -> str:
+    return inside("INVITE", cseq, body, headers) + answered(cseq)
 
 
 def hang_up(cseq: int = 3) -> str:
@@ -172,8 +172,8 @@ def ask(method: str, cseq: int, body: str = "", headers: Sequence[str] = ()) -> 
 
 
 def register(user: str, *, contact: str = "", expires: int = 600, status: int = 200) -> str:
-    """REGISTER, the challenge, REGISTER with the credentials, answered with ``status``. Without `contact` the phone's own
-    address; more of them are separated by a comma and ``*`` is all."""
+    """REGISTER, the challenge, REGISTER with the credentials, answered with ``status``. Without ``contact`` the phone's
+    own address; more of them are separated by a comma, and ``*`` is all."""
     contact = contact or f"<sip:{user}@{_HERE};transport=[transport]>"
     return (
         _register(user, 1, contact, expires)
@@ -194,4 +194,5 @@ def _register(user: str, cseq: int, contact: str, expires: int, *headers: str) -
 
 def _send(lines: Sequence[str], body: str = "", *, retransmit: bool = True) -> str:
     fields = "\n".join((*lines, *(("Content-Type: application/sdp",) if body else ()), "Content-Length: [len]"))
-    return f"<send{' retrans=' + chr(34) + '500' + chr(34) if retransmit else ''}><![CDATA[\n{fields}\n\n{body}]]></send>\n"
+    timer = ' retrans="500"' if retransmit else ""
+    return f"<send{timer}><![CDATA[\n{fields}\n\n{body}]]></send>\n"

@@ -1,6 +1,6 @@
 import pytest
 
-from sent.app.addresses import AdvertisedAddresses
+from sent.app.addresses import AdvertisedAddresses, address_for_phones
 from sent.app.settings import read_settings
 from sent.sip.flow import Flow
 
@@ -40,3 +40,9 @@ def test_via_and_contact_keep_the_port_that_listens():
     addresses = _addresses(BIND="10.0.0.5", ADVERTISE="203.0.113.99")
     assert addresses.for_sip(Flow("UDP", ("10.0.0.5", 5060), ("8.8.8.8", 40_000))) == ("203.0.113.99", 5060)
     assert addresses.for_sip(Flow("TLS", ("10.0.0.5", 5061), ("10.0.0.7", 40_000))) == ("10.0.0.5", 5061)
+
+
+def test_a_person_is_told_an_address_that_a_phone_can_call():
+    assert address_for_phones(read_settings({"SENT_BIND": "192.168.1.2"})) == "192.168.1.2"
+    assert address_for_phones(read_settings({"SENT_BIND": "0.0.0.0", "SENT_ADVERTISE": "203.0.113.9"})) == "203.0.113.9"
+    assert address_for_phones(read_settings({"SENT_BIND": "0.0.0.0"})) not in ("0.0.0.0", "")

@@ -1,11 +1,13 @@
 import asyncio
 import contextlib
+from collections import Counter
 from types import SimpleNamespace
 from uuid import UUID
 
-from sent.app.watching import SAMPLE_SECONDS, CountedCalls, count_message, sample
+from sent.app.watching import SAMPLE_SECONDS, CountedCalls, RefusedCounter, count_message, sample
 from sent.calls.ending import EndCode
 from sent.calls.party import Direction
+from sent.gateway.flood import FloodGuard, Offence
 from sent.infra.telemetry import Metrics
 from sent.sip.config import Trace
 from sent.sip.flow import Flow
@@ -76,21 +78,56 @@ def test_what_is_looked_at_is_looked_at_again():
     directory = SimpleNamespace(accounts=lambda: accounts)
     links = SimpleNamespace(usable=lambda trunk: trunk == up)
     metrics, calls = Metrics(), ["a call"]
+    refused = RefusedCounter(metrics, agent := Counter(malformed=1), {})
 
     async def main():
         engine = FakeEngine()
         engine.open_rtp("127.0.0.1")
-        looking = asyncio.create_task(sample(metrics, engine, calls, ["a", "b"], directory, links))
+        looking = asyncio.create_task(sample(metrics, engine, calls, ["a", "b"], directory, links, refused))
         await asyncio.sleep(SAMPLE_SECONDS / 2)
         assert _value(metrics, "sent_calls_active") == 1
         assert _value(metrics, "sent_registrations_active") == 2
         assert _value(metrics, "sent_trunks_up") == 1
         assert (_value(metrics, "sent_media_legs"), _value(metrics, "sent_media_sockets")) == (1, 2)
+        assert _value(metrics, "sent_sip_dropped_total", why="malformed") == 1
         calls.clear()
+        agent["malformed"] = 5
         await asyncio.sleep(SAMPLE_SECONDS)
         assert _value(metrics, "sent_calls_active") == 0
+        assert _value(metrics, "sent_sip_dropped_total", why="malformed") == 5
         looking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await looking
 
     run_virtual(main())
+
+
+def samples(metrics: Metrics) -> dict[str, float]:
+    lines = metrics.exposition().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+def test_what_was_refused_is_counted_once_by_its_reason():
+    metrics, agent, flood = Metrics(), Counter(), FloodGuard()
+    refused = RefusedCounter(metrics, agent, flood.counters)
+    agent.update(malformed=3, acks_unmatched=1, dialogs_unknown=2)
+    flood.offended(FLOW, Offence.WRONG_PASSWORD, 0.0)
+    refused.take()
+    agent.update(malformed=1)
+    refused.take()
+    seen = samples(metrics)
+    assert seen['sent_sip_dropped_total{why="malformed"}'] == 4
+    assert seen['sent_sip_dropped_total{why="no_transaction"}'] == 3
+    assert seen['sent_sip_offences_total{what="wrong_password"}'] == 1
+
+
+def test_a_ban_and_what_it_drops_are_counted():
+    metrics, flood = Metrics(), FloodGuard()
+    refused = RefusedCounter(metrics, Counter(), flood.counters)
+    while not flood.banned(0.0):
+        flood.offended(FLOW, Offence.SCANNER, 0.0)
+    assert not flood.admit(FLOW, 1.0)
+    refused.take()
+    seen = samples(metrics)
+    assert seen["sent_sip_bans_total"] == 1
+    assert seen['sent_sip_dropped_total{why="banned"}'] == 1

@@ -43,7 +43,8 @@ class Server:
 
 
 def invite(authorization: str | None = None, *, sender: str = "101", callee: str = "102") -> Request:
-    headers = Headers([("From", f"<sip:{sender}@sent>;tag=1"), ("To", "<sip:102@sent>")])
+    via = ("Via", "SIP/2.0/UDP 10.0.0.2;branch=z9hG4bK1")
+    headers = Headers([via, ("From", f"<sip:{sender}@sent>;tag=1"), ("To", "<sip:102@sent>")])
     if authorization is not None:
         headers.add("Proxy-Authorization", authorization)
     return Request("INVITE", SipUri("sip", "sent", callee), headers)

@@ -64,7 +64,7 @@ def test_a_q850_cause_is_more_exact_than_the_status():
 
 def test_call_rejected_means_whom_the_status_says():
     barred = from_response(403, "Forbidden", CARRIER, reason='Q.850;cause=21;text="This number is barred"')
-    assert (barred.code, barred.blame) == (EndCode.CARRIER_REFUSED, Blame.CARRIER)
+    assert (barred.code, barred.blame, barred.by) == (EndCode.CARRIER_REFUSED, Blame.CALLEE, "carrier")
     assert barred.words == "Carrier Nordnet refused the call: 403 Forbidden (This number is barred)."
     declined = from_response(603, "Decline", CARRIER, reason="Q.850;cause=21")
     assert (declined.code, declined.blame) == (EndCode.DECLINED, Blame.CALLEE)
@@ -108,7 +108,7 @@ def test_ends_of_an_established_call():
         (Ending(EndCode.OFFLINE, "Bob's phone is not connected."), 480),
         (Ending(EndCode.NO_ANSWER, "Bob did not answer.", sip_status=408), 480),
         (Ending(EndCode.CARRIER_REFUSED, "no", blame=Blame.CARRIER, sip_status=401), 502),
-        (Ending(EndCode.CARRIER_REFUSED, "no", blame=Blame.CARRIER, sip_status=403), 502),
+        (Ending(EndCode.CARRIER_REFUSED, "no", blame=Blame.CARRIER, sip_status=403), 403),
         (Ending(EndCode.CARRIER_UNREACHABLE, "no", blame=Blame.CARRIER, sip_status=503), 503),
         (Ending(EndCode.NOT_ALLOWED, "closed", blame=Blame.CALLER, sip_status=403), 403),
         (Ending(EndCode.FAILED, "oops", blame=Blame.CALLEE, sip_status=500), 500),

@@ -191,6 +191,9 @@ impl Exchange {
                 for (handle, side) in &source.recordings {
                     if let Some(recording) = self.recordings.get_mut(handle) {
                         stream.record(&mut recording.writer, *side, frame, now);
+                        if let Some(chunk) = recording.writer.full_chunk() {
+                            sink.chunk(*handle, &chunk);
+                        }
                     }
                 }
                 stream.advance(frame.len());

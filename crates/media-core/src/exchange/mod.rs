@@ -360,6 +360,12 @@ fn check(settings: &RtpSettings) -> Result<(), String> {
             codec.codec.name()
         ));
     }
+    if !(1_000..=192_000).contains(&settings.dtmf_clock) {
+        return Err(format!(
+            "telephone-event has clock rate {}",
+            settings.dtmf_clock
+        ));
+    }
     for codec in settings.receive.iter().chain([&settings.send]) {
         if !(4_000..=192_000).contains(&codec.clock_rate) {
             return Err(format!(

@@ -38,6 +38,9 @@ impl Exchange {
             for (handle, side) in &slot.recordings {
                 if let Some(recording) = self.recordings.get_mut(handle) {
                     record(&mut recording.writer, *side, &incoming, packet, now);
+                    if let Some(chunk) = recording.writer.full_chunk() {
+                        sink.chunk(*handle, &chunk);
+                    }
                 }
             }
         }
@@ -124,7 +127,7 @@ impl Exchange {
         }
     }
 
-    /// Events can pass as they are: the audio beside them does, and both streams count on one clock.
+    /// Events can pass as they are: the audio beside them does, and both streams count on the same clocks.
     pub(super) fn relays(&self, leg: LegId, partner: LegId) -> bool {
         let (Some(Leg::Rtp(from)), Some(Leg::Rtp(to))) = (
             self.slots.get(&leg).map(|slot| &slot.leg),
@@ -133,13 +136,11 @@ impl Exchange {
             return false;
         };
         !from.receiver.is_buffering()
-            && to
-                .sender
-                .codec()
-                .is_some_and(|codec| codec.clock_rate == from.receiver.clock_rate())
+            && to.sender.codec().is_some()
+            && to.sender.event_clocks() == from.receiver.event_clocks()
     }
 
-    /// Beside transcoded audio a digit is sent anew, once it is complete.
+    /// Beside transcoded audio, or on another clock, a digit is sent anew, once it is complete.
     pub(super) fn pass_digit(&mut self, partner: LegId, digit: PressedDigit, now: Time) {
         if let Some(Leg::Rtp(rtp)) = self.slots.get_mut(&partner).map(|slot| &mut slot.leg) {
             if rtp.sender.event_type().is_some() {

@@ -287,6 +287,14 @@ impl JitterBuffer for SteadyBuffer {
     }
 
     fn skip(&mut self, sequence: u16) {
+        // A number far off is the next audio packet's to judge.
+        let far = self
+            .sequences
+            .highest()
+            .is_some_and(|highest| self.sequences.peek(sequence).abs_diff(highest) > MAX_JUMP);
+        if far {
+            return;
+        }
         let number = self.sequences.unwrap(sequence);
         if self.skipped.len() == MAX_SKIPPED {
             self.skipped.pop_front();

@@ -36,6 +36,7 @@ impl RtpLeg {
             return;
         }
         let ntp = rtcp::ntp_from_unix_micros(unix_micros);
+        let mut alive = false;
         for part in rtcp::packets(&packet[..length]) {
             match part {
                 Ok(Rtcp::Report {
@@ -44,6 +45,7 @@ impl RtpLeg {
                     blocks,
                 }) => {
                     self.rtcp_from = Some(from);
+                    alive = true;
                     if let (Some(info), Some(reception)) = (sender, self.receiver.reception()) {
                         if reception.ssrc() == ssrc {
                             reception.sender_report((info.ntp >> 16) as u32, now);
@@ -62,12 +64,16 @@ impl RtpLeg {
                         }
                     }
                 }
-                Ok(_) => {}
+                Ok(Rtcp::Goodbye { .. }) => alive = false,
+                Ok(Rtcp::Other(_)) => {}
                 Err(_) => {
                     self.statistics.malformed += 1;
                     return;
                 }
             }
+        }
+        if alive {
+            self.alive = now;
         }
     }
 
@@ -161,9 +167,12 @@ impl RtpLeg {
             if let Some(codec) = self.receiver.last_codec() {
                 let one_way =
                     out.round_trip_ms.unwrap_or(0.0) / 2.0 + LOCAL_DELAY_MS + out.buffer_delay_ms;
-                let r = emodel::r_factor(codec.codec.impairment(), out.loss_percent, 1.0, one_way);
-                out.r_factor = Some(r);
-                out.mos = Some(emodel::mos(r));
+                if let Some((impairment, model)) = codec.codec.impairment() {
+                    let r = emodel::r_factor(impairment, out.loss_percent, 1.0, one_way);
+                    out.r_factor = Some(r);
+                    out.mos = Some(emodel::mos(r));
+                    out.model = Some(model);
+                }
             }
         }
         out

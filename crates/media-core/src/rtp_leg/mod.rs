@@ -48,7 +48,9 @@ pub struct RtpLeg {
     rtcp_from: Option<SocketAddr>,
     next_report: Option<Time>,
     reported_packets: u64,
+    /// When the last RTP packet came, and when the last sign of life: RTP, or RTCP that is no goodbye.
     heard: Time,
+    alive: Time,
     silences: usize,
     scratch: Vec<u8>,
     statistics: LegStatistics,
@@ -74,6 +76,7 @@ impl RtpLeg {
             next_report: None,
             reported_packets: 0,
             heard: now,
+            alive: now,
             silences: 0,
             scratch: Vec::new(),
             statistics: LegStatistics::default(),
@@ -114,7 +117,9 @@ impl RtpLeg {
             sink.event(Event::Unlatched { leg: self.id });
         }
         let same_receive = self.settings.as_ref().is_some_and(|old| {
-            old.receive == settings.receive && old.dtmf_receive == settings.dtmf_receive
+            old.receive == settings.receive
+                && old.dtmf_receive == settings.dtmf_receive
+                && old.dtmf_clock == settings.dtmf_clock
         });
         if !same_receive {
             self.receiver.configure(&settings);
@@ -123,6 +128,7 @@ impl RtpLeg {
         let listened = self.settings.as_ref().is_some_and(|old| old.may_receive);
         if settings.may_receive && !listened {
             self.heard = now;
+            self.alive = now;
             self.silences = 0;
         }
         if self.next_report.is_none() {
@@ -185,6 +191,7 @@ impl RtpLeg {
             Verdict::Accept => {}
         }
         self.heard = now;
+        self.alive = now;
         if self.silences > 0 {
             self.silences = 0;
             sink.event(Event::MediaResumed { leg: self.id });
@@ -197,8 +204,8 @@ impl RtpLeg {
                 self.statistics.packets_duplicate += 1;
                 return None;
             }
-            Kind::Unknown => {
-                self.statistics.malformed += 1;
+            Kind::Unexpected => {
+                self.statistics.unexpected += 1;
                 return None;
             }
             Kind::Event(digit) => {
@@ -245,7 +252,8 @@ impl RtpLeg {
                 let Some(event) = EventPayload::parse(&packet[payload.clone()]) else {
                     return;
                 };
-                (event_type, u32::from(event.duration))
+                let clocks = self.sender.event_clocks();
+                (event_type, clocks.on_audio_clock(event.duration.into()))
             }
         };
         let octets = payload.len();
@@ -347,7 +355,10 @@ impl RtpLeg {
     fn silence_due(&self) -> Option<Time> {
         let settings = self.settings.as_ref().filter(|s| s.may_receive)?;
         let ms = settings.silence_ms.get(self.silences)?;
-        Some(self.heard.plus_millis(u64::from(*ms)))
+        // The last threshold takes the peer for gone; one that still sends reports is muted or holds, but is there.
+        let last = self.silences + 1 == settings.silence_ms.len();
+        let since = if last { self.alive } else { self.heard };
+        Some(since.plus_millis(u64::from(*ms)))
     }
 
     #[must_use]

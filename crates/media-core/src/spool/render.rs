@@ -129,6 +129,13 @@ impl<R: Read> Renderer<R> {
         match self.reader.next_record()? {
             Some(Record::Codec(codec)) => {
                 let track = &mut self.tracks[codec.side.index()];
+                let renamed = |known: &CodecRecord| {
+                    known.payload_type == codec.payload_type && *known != codec
+                };
+                if track.codecs.iter().any(renamed) {
+                    // What came under this number before meant the codec of before.
+                    track.place(u64::MAX, rate);
+                }
                 track
                     .codecs
                     .retain(|known| known.payload_type != codec.payload_type);

@@ -56,9 +56,8 @@ impl Take {
         };
         let now = Time::from_micros(at);
         self.writer.push_packet(&record, now);
-        if let Some(chunk) = self.writer.poll_chunk(now) {
-            self.chunks.push(chunk);
-        }
+        let due = self.writer.poll_chunk(now);
+        self.chunks.extend(due.or_else(|| self.writer.full_chunk()));
     }
 
     fn finish(mut self, ms: u64) -> Vec<u8> {
@@ -176,14 +175,32 @@ fn a_cut_off_file_keeps_its_whole_chunks() {
         (whole.duration_ms, whole.truncated, whole.packets),
         (4_000, false, 200)
     );
-    for cut in [file.len() - 1, file.len() - 60, file.len() / 2] {
-        let info = Info::scan(&file[..cut], &KEY).unwrap();
-        assert!(info.truncated);
-        assert!(
-            info.packets >= 50 && info.duration_ms >= 1_000,
-            "{cut}: {info:?}"
-        );
-        render(&file[..cut], 8_000);
+    // Ends of chunks, and the packets that are whole by then.
+    let (mut at, mut ends) = (HEADER_LEN, vec![(HEADER_LEN, 0)]);
+    while let Some(length) = file.get(at..at + 4) {
+        at += 4 + u32::from_be_bytes(length.try_into().unwrap()) as usize;
+        let packets = Info::scan(&file[..at], &KEY).unwrap().packets;
+        ends.push((at, packets));
+    }
+    assert!(ends.len() >= 5 && at == file.len(), "{ends:?}");
+    for cut in 0..file.len() {
+        let found = Info::scan(&file[..cut], &KEY);
+        let Some((_, packets)) = ends.iter().rev().find(|(end, _)| *end <= cut) else {
+            assert_eq!(found, Err(SpoolError::NotASpool), "{cut}");
+            continue;
+        };
+        let info = found.unwrap();
+        assert!(info.truncated, "{cut}");
+        assert_eq!(info.packets, *packets, "{cut}");
+        if cut % 997 == 0 {
+            let (left, _) = render(&file[..cut], 8_000);
+            let expected = *packets as usize * 160;
+            assert!(
+                left.len().abs_diff(expected) <= 160,
+                "{cut}: {}",
+                left.len()
+            );
+        }
     }
     let mut zeros = file[..file.len() - 60].to_vec();
     zeros.extend([0; 500]);

@@ -93,11 +93,19 @@ impl SpoolWriter {
         self.opened.map(|opened| opened.plus_micros(CHUNK_MICROS))
     }
 
-    /// A chunk to append to the file, when a second is full (or much came within it).
+    /// A chunk to append to the file, when a second is full.
     pub fn poll_chunk(&mut self, now: Time) -> Option<Vec<u8>> {
         let opened = self.opened?;
-        let due = now.since(opened) >= CHUNK_MICROS || self.pending.len() >= CHUNK_OCTETS;
+        let due = now.since(opened) >= CHUNK_MICROS;
         due.then(|| self.seal()).flatten()
+    }
+
+    /// A chunk to append to the file, when much came within a second. Ask after every packet: a reader refuses a chunk
+    /// beyond its bound, and a peer may send faster than any codec.
+    pub fn full_chunk(&mut self) -> Option<Vec<u8>> {
+        (self.pending.len() >= CHUNK_OCTETS)
+            .then(|| self.seal())
+            .flatten()
     }
 
     /// All that is left, and the mark that proves the file whole.

@@ -36,9 +36,13 @@ _MAX_WAITING = 200
 _RECONNECT_S = POOL_WAIT_S  # whoever waits has an attempt at its end, too
 _SUPERVISION_S = 1.0
 _OPTIONS = (
-    "-c search_path=sent,pg_catalog -c timezone=UTC -c datestyle=ISO -c statement_timeout=30s -c lock_timeout=10s"
-    " -c idle_in_transaction_session_timeout=60s"
+    "-c search_path=sent,pg_catalog,pg_temp -c timezone=UTC -c datestyle=ISO -c statement_timeout=30s"
+    " -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 )
+
+# Tables that a session made for itself (pg_temp) would come first if they were not named: named last, none can stand in
+# for one of ours, in this transaction or in the next that gets the connection.
+SEARCH_PATH = "sent, pg_catalog, pg_temp"
 
 # The time-outs above are the server's. These are ours, for one that is reached through a network and falls silent.
 CLIENT_LIMITS: Mapping[str, int] = {
@@ -53,6 +57,7 @@ _log = logging.getLogger("sent.db")
 
 ENTER_SQL = """
 SELECT set_config('role', %(role)s, true),
+       set_config('search_path', %(search_path)s, true),
        set_config('sent.organization', %(organization)s, true),
        set_config('sent.actor', %(actor)s, true),
        set_config('sent.reason', %(reason)s, true)"""
@@ -180,7 +185,7 @@ class Database:
                 async with asyncio.timeout(POOL_WAIT_S):
                     async with connection.pipeline():
                         await connection.execute("BEGIN")
-                        await connection.execute(ENTER_SQL, values)
+                        await connection.execute(ENTER_SQL, {"search_path": SEARCH_PATH, **values})
             except (psycopg.OperationalError, TimeoutError) as error:
                 await connection.close()
                 await self._pool.putconn(connection)
@@ -253,6 +258,6 @@ def _server_is_gone(connection: Connection, error: psycopg.Error) -> bool:
 def _unavailable(why: str) -> Unavailable:
     return Unavailable(
         "db.unavailable",
-        f"the database does not answer ({' '.join(why.split()) or 'no reason given'}); is it running, and is SENT_DATABASE_URL"
-        " right? `sent doctor` checks",
+        f"the database does not answer ({' '.join(why.split()) or 'no reason given'}); is it running, and is"
+        " SENT_DATABASE_URL right? `sent doctor` checks",
     )

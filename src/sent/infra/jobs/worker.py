@@ -24,7 +24,8 @@ log = get_logger(__name__)
 DATABASE_ERRORS = (ConnectorException, psycopg.Error, PoolTimeout, PoolClosed, OSError)
 GRACE_SECONDS = 10.0
 _OPTIONS = (
-    "-c role=sent_system -c search_path=jobs,pg_catalog -c timezone=UTC -c statement_timeout=30s -c lock_timeout=10s"
+    "-c role=sent_system -c search_path=jobs,pg_catalog,pg_temp -c timezone=UTC -c statement_timeout=30s"
+    " -c lock_timeout=10s"
 )
 _POLL_SECONDS = 5.0
 """For jobs that become due or whose lock was freed; new ones are announced by NOTIFY."""

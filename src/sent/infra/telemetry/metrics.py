@@ -27,7 +27,8 @@ _DIRECTIONS = ("internal", "inbound", "outbound")
 _TRANSPORTS = ("udp", "tcp", "tls", "ws", "wss")
 _WAYS = ("received", "sent")
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
-_DROPS = ("malformed", "too_large", "flood", "banned", "unauthenticated", "no_transaction", "queue_full")
+_DROPS = ("malformed", "banned", "no_transaction", "overload", "connection_refused", "connection_idle", "peer_stuck")
+_OFFENCES = ("unauthenticated", "unknown_user", "wrong_password", "malformed", "scanner")
 _OUTCOMES = ("ok", "failed", "refused")
 _QUANTILES = ("p50", "p99", "max")
 
@@ -62,6 +63,11 @@ class Metrics:
         )
         self.sip_responses = self._counter("sent_sip_responses", "SIP responses.", way=_WAYS, status=_CLASSES)
         self.sip_dropped = self._counter("sent_sip_dropped", "SIP messages not processed, by why.", why=_DROPS)
+        self.sip_offences = self._counter(
+            "sent_sip_offences", "What counts towards a ban of its sender; a phone's first, unauthenticated try too.",
+            what=_OFFENCES,
+        )  # fmt: skip
+        self.sip_bans = Counter("sent_sip_bans", "Addresses that were banned for a time.", registry=self.registry)
         self.media_late = self._gauge(
             "sent_media_late_seconds", "How late the media threads woke, last ten seconds.", quantile=_QUANTILES
         )
