@@ -41,6 +41,7 @@ class SipTransport(AgentPump):
         self._connecting: dict[Key, list[Send]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_id = 0
+        self._client_tls = self.settings.client_tls
 
     # ---- listening
 
@@ -153,7 +154,9 @@ class SipTransport(AgentPump):
         tls: ssl.SSLContext | None = None
         try:
             if target.transport == "TLS":
-                tls = self.settings.client_tls or client_tls_context()
+                if self._client_tls is None:
+                    self._client_tls = client_tls_context()  # reads all the system's authorities: 20 ms, 1 MB
+                tls = self._client_tls
             async with asyncio.timeout(self.settings.connect_timeout + (self.settings.handshake_timeout if tls else 0)):
                 _, connection = await self.loop.create_connection(
                     lambda: StreamConnection(self, target.transport, target.server_name, outgoing=True),
