@@ -102,7 +102,7 @@ def test_a_carrier_that_goes_away_in_mid_call_is_named():
         carrier.vanish()
         await call.wait(Ended, timeout=4000)
         await world.settle(80)
-        assert ending(world) == (EndCode.SESSION_EXPIRED, "Carrier Nordnet stopped refreshing the session.")
+        assert ending(world) == (EndCode.SESSION_EXPIRED, "Nordnet does not answer any more and has vanished.")
         world.check_released()
 
     play(scenario)

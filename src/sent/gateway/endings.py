@@ -198,16 +198,16 @@ def from_failure(cause: str, side: Side) -> Ending:
 
 
 _ENDED: dict[str, tuple[EndCode, str]] = {
-    "timer": (EndCode.SESSION_EXPIRED, "{name} stopped refreshing the session; the phone has vanished."),
+    "timer": (EndCode.SESSION_EXPIRED, "{name} stopped refreshing the session and has vanished."),
+    "silent": (EndCode.SESSION_EXPIRED, "{name} does not answer any more and has vanished."),
     "ack_timeout": (EndCode.FAILED, "{name} never confirmed the answer (no ACK)."),
     "dialog_gone": (EndCode.SESSION_EXPIRED, "{name} no longer knows this call; it may have restarted."),
-    "transport": (EndCode.FAILED, "The connection to {name} broke."),
     "unanswered": (EndCode.NO_ANSWER, "The call of {name} rang for too long."),
 }
 
 
 def from_end(cause: str, side: Side, by: str, *, reason: str | None = None, by_remote: bool = True) -> Ending:
-    """A session that ended: ``bye``, ``timer``, ``ack_timeout``, ``dialog_gone``, ``transport``, ``unanswered``.
+    """A session that ended: ``bye``, ``timer``, ``silent``, ``ack_timeout``, ``dialog_gone``, ``unanswered``.
 
     ``by`` is this leg's role in the call, ``caller`` or ``callee``.
     """
