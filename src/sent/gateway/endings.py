@@ -185,13 +185,13 @@ def after_ringing(ending: Ending) -> Ending:
     return replace(ending, blame=Blame.CALLEE) if ending.blame is Blame.CARRIER else ending
 
 
-def from_failure(cause: str, side: Side) -> Ending:
-    """An INVITE that got no final answer: ``timeout``, ``transport`` or ``cancelled``."""
+def from_failure(cause: str, side: Side, why: str = "") -> Ending:
+    """An INVITE that got no final answer: ``timeout``, ``transport`` (and ``why``, where known) or ``cancelled``."""
     if cause == "cancelled":
         return Ending(EndCode.CANCELLED, "The call was cancelled before it was answered.", "caller", Blame.CALLER, 487)
     if side.is_carrier:
         what = "does not answer" if cause == "timeout" else "cannot be reached over the network"
-        words = f"Carrier {side.name} {what}."
+        words = f"Carrier {side.name} {what}{': ' if why else ''}{why}."
         return Ending(EndCode.CARRIER_UNREACHABLE, words, CARRIER, Blame.CARRIER, 408 if cause == "timeout" else 503)
     words = f"{side.name}'s phone is registered but does not respond; its network may have changed."
     return Ending(EndCode.OFFLINE, words, "system", Blame.CALLEE, 408 if cause == "timeout" else 503)
