@@ -96,6 +96,7 @@ class OutgoingSipLeg(SipLeg):
             to=to.to,
             headers=(*to.headers, *headers),
             login=to.login,
+            call_id=self._details.signalling_id or None,  # of the attempt before, for one ladder
         )
         self._session.symmetric = to.symmetric
         self._session.context = self
