@@ -127,5 +127,5 @@ def test_without_more_files_the_limit_is_named(engine: MediaEngine) -> None:
             engine.open_rtp("127.0.0.1")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert refused.value.code == "media.no_ports"
+    assert refused.value.code == "media.no_sockets"
     assert engine.health().legs == 0
