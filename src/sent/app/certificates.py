@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sent.app.settings import Settings
 from sent.kit.errors import BadInput
+from sent.transport.settings import server_tls_context
 
 _SELF_SIGNED_DAYS = 825
 """The longest that Apple's clients accept for a certificate that was installed by hand."""
@@ -48,25 +49,13 @@ def expires_at(chain: Path) -> datetime:
 
 def server_context(certificate: Certificate) -> ssl.SSLContext:
     """TLS 1.2 or newer. Raises `BadInput` when chain and key do not fit."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(certificate.chain, certificate.key)
+        return server_tls_context(str(certificate.chain), str(certificate.key))
     except (ssl.SSLError, OSError) as error:
         raise BadInput(
             "tls.unusable",
             f"The certificate {certificate.chain} and key {certificate.key} cannot be used together: {error}.",
         ) from error
-    return context
-
-
-def client_context(extra_ca: Path | None = None) -> ssl.SSLContext:
-    """For TLS to carriers: the system's authorities, and ``extra_ca`` where a carrier brings its own."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if extra_ca is not None:
-        context.load_verify_locations(extra_ca)
-    return context
 
 
 def _names(settings: Settings) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import unicodedata
 
 from sent.app.local import Local
 from sent.cli.terminal import table, with_local
@@ -24,10 +25,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _run(local: Local, arguments: argparse.Namespace) -> int:
     if arguments.action == "add":
-        slug = arguments.slug or re.sub(r"[^a-z0-9]+", "-", arguments.name.casefold()).strip("-")
+        slug = arguments.slug or _slug(arguments.name)
         made = await local.identity.create_organization(arguments.name, slug, arguments.region)
         print(f"{made.name} is there, as {made.slug}. Next: sent user add NAME --extension 101")
         return 0
     rows = [(o.slug, o.name, o.home_region) for o in await local.identity.list_organizations()]
     print(table(("SLUG", "NAME", "REGION"), rows, "There is no organization yet. Add one: sent organization add NAME"))
     return 0
+
+
+def _slug(name: str) -> str:
+    """Letters lose their accents; what is left over becomes hyphens."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")

@@ -56,7 +56,7 @@ async def listen(engine: MediaEngine, stream: MediaLegId, file: Path, rate: int)
     """Write all that is heard to ``file`` (WAV, mono) until cancelled; then the file is whole."""
     try:
         # Not by name: a `wave.open` that fails to open its file says so once more when it is collected.
-        target = file.open("wb")  # noqa: ASYNC230, SIM115  # once; closed below, where cancelling ends up
+        target = file.open("wb")  # once; closed below, where cancelling ends up
     except OSError as error:
         raise BadInput("softphone.bad_file", f"{file} cannot be written: {error.strerror}.") from error
     with target, wave.open(target, "wb") as out:
