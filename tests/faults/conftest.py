@@ -1,4 +1,4 @@
-"""One server for all faults that leave it whole, one of its own for each of the others, and an engine for the phones."""
+"""One server for all faults that leave it whole, one of its own for each other; an engine for the phones."""
 
 from __future__ import annotations
 

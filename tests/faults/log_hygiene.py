@@ -20,8 +20,7 @@ def secrets_in(log: str, data_dir: Path) -> list[str]:
         if (password := file.read_text()) and password in log:
             found.append(file.name)
     for line in log.splitlines():
-        for text in _texts(line):
-            found += _NUMBER.findall(text)
+        found.extend(number for text in _texts(line) for number in _NUMBER.findall(text))
     return found
 
 

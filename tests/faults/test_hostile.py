@@ -34,7 +34,8 @@ _SEED = 20261120
 INVITE = (
     b"INVITE sip:102@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.2:5060;branch=z9hG4bK%d;rport\r\n"
     b"From: <sip:mallory@127.0.0.1>;tag=%d\r\nTo: <sip:102@127.0.0.1>\r\nCall-ID: %d@evil\r\nCSeq: 1 INVITE\r\n"
-    b"Max-Forwards: 70\r\nContact: <sip:mallory@127.0.0.2>\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s"
+    b"Max-Forwards: 70\r\nContact: <sip:mallory@127.0.0.2>\r\nContent-Type: application/sdp\r\n"
+    b"Content-Length: %d\r\n\r\n%s"
 )
 SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 8 101\r\n"
 
@@ -106,7 +107,7 @@ async def flood(server: Server, messages: Iterator[bytes], addresses: range, *, 
             await send_all(sender, messages, len_each)
         if n % 4 == 0:
             while waiting_octets(server.settings.sip_port) > 50_000:
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.002)  # noqa: ASYNC110  # the kernel tells nobody
 
 
 def waiting_octets(port: int) -> int:

@@ -18,6 +18,8 @@ from tests.interop.product import House
 pytestmark = pytest.mark.faults
 
 CALLS, AT_ONCE = 200, 20
+POOL = 10
+"""Connections to the database that come and go with the load; a leak of one in ten calls would be twice that."""
 ROOM_OCTETS = 12 * 1024 * 1024
 
 
@@ -71,11 +73,11 @@ async def test_after_two_hundred_calls_nothing_is_left(shared_server: Server, ho
         after: dict[str, int] = {}
         for _ in range(40):
             after = await asyncio.to_thread(taken, shared_server)
-            if all(after[name] <= before[name] for name in before if name != "threads"):
+            if not after["legs"] and not after["sockets"] and after["files"] <= before["files"] + POOL:
                 break
             await asyncio.sleep(0.5)
     assert after["audio ports"] == after["calls"] == after["legs"] == after["sockets"] == 0, after
-    assert after["files"] <= before["files"] + 2, (before, after)
+    assert after["files"] <= before["files"] + POOL, (before, after)
     assert after["threads"] <= before["threads"] + 2, (before, after)
     grown = psutil.Process(shared_server.pid).memory_info().rss - memory
     assert grown < ROOM_OCTETS, f"{grown / 1e6:.1f} MB more"

@@ -9,8 +9,8 @@ import socket
 def free_port_block(size: int) -> int:
     """The first of ``size`` consecutive ports, even, that were all free for UDP and TCP a moment ago.
 
-    Below those that the kernel gives out by itself (32768 up): there a client that knocks before its server listens may be
-    given the very port that it knocks at, and talk to itself.
+    Below those that the kernel gives out by itself (32768 up): there a client that knocks before its server listens
+    may be given the very port that it knocks at, and talk to itself.
     """
     for _ in range(200):
         base = random.randrange(10_000, 20_000, 2)
