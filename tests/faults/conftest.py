@@ -1,4 +1,4 @@
-"""A server for each file of faults that leave it whole, one of its own for the others, and an engine for the phones."""
+"""One server for all faults that leave it whole, one of its own for each of the others, and an engine for the phones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.interop.product import House, new_house
 _LOG = pytest.StashKey[Path]()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_server() -> Iterator[Server]:
     """For tests that leave it running, whole, and without a call."""
     with serving() as server:

@@ -62,6 +62,7 @@ class Talk:
         """At the end of a test, whatever state the call is in."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self._engine.close(self.call.media)
 
     async def _run(self) -> None:
         period = array.array("h", (round(PEAK * math.sin(2 * math.pi * self._hertz * n / RATE)) for n in range(RATE)))

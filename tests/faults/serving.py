@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from sent.app.settings import Settings, read_settings
+from tests.faults.log_hygiene import secrets_in
 from tests.interop.ports import free_port_block
 from tests.interop.product import Product
 
@@ -75,7 +77,7 @@ class Server:
         while (took := time.monotonic() - began) < _STARTS_WITHIN_S:
             if process.poll() is not None:
                 raise RuntimeError(f"SENT ended at its start ({process.returncode}): {self.log_text()[-4000:]}")
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.http("/readyz") is not None:
                     return took
             time.sleep(0.03)
@@ -156,7 +158,8 @@ def server_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def serving(program: str | None = None, **environment: str) -> Iterator[Server]:
-    """A server that is ready, with everything of its own. Whatever becomes of it, nothing is left at the end."""
+    """A server that is ready, with everything of its own. Whatever becomes of it, nothing is left at the end, and
+    its log holds no secret."""
     with server_folder() as folder:
         server = Server(folder, program, **environment)
         try:
@@ -164,3 +167,4 @@ def serving(program: str | None = None, **environment: str) -> Iterator[Server]:
             yield server
         finally:
             server.end()
+        assert secrets_in(server.log_text(), server.settings.data_dir) == []

@@ -21,9 +21,7 @@ pytestmark = pytest.mark.faults
 STRANGER_HZ = 2_000.0
 
 
-async def test_a_stranger_is_not_heard_and_is_counted(
-    shared_server: Server, house: House, engine: RustEngine
-) -> None:
+async def test_a_stranger_is_not_heard_and_is_counted(shared_server: Server, house: House, engine: RustEngine) -> None:
     async with alice_and_bob(engine, house) as (alice, bob):
         talk = await alice.talk_to("102")
         bob_talk = await bob.answered()

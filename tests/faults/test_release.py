@@ -56,9 +56,7 @@ async def wave(alice: Voice, bob: Voice, count: int, kinds: itertools.count[int]
     await asyncio.gather(*(one_call(alice if n % 2 else bob, next(kinds)) for n in range(count)))
 
 
-async def test_after_two_hundred_calls_nothing_is_left(
-    shared_server: Server, house: House, engine: RustEngine
-) -> None:
+async def test_after_two_hundred_calls_nothing_is_left(shared_server: Server, house: House, engine: RustEngine) -> None:
     await house.record_calls(inside=True)
     kinds = itertools.count()
     async with voice(engine, house, house.alice, ALICE_HZ) as alice, voice(engine, house, house.bob, BOB_HZ) as bob:

@@ -154,7 +154,7 @@ def test_a_second_server_on_the_same_folder_is_refused_and_the_first_goes_on(sha
         said = shared_server.log_text()
     finally:
         shared_server.process, shared_server.log = first, log
-    assert "another SENT is running" in said
+    assert "already runs on the data folder" in said
     assert "Traceback" not in said
     assert shared_server.http("/readyz") is not None
 

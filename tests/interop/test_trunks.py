@@ -88,9 +88,9 @@ async def test_a_call_from_outside_rings_the_extension_of_its_number(line: Line,
 
 
 async def test_why_the_carrier_refused_is_in_the_record(line: Line, tmp_path: Path) -> None:
-    seen = await dial(line.house, tmp_path, "92025550403", steps.refused(502, "92025550403"))
+    seen = await dial(line.house, tmp_path, "92025550403", steps.refused(403, "92025550403"))
     words = "Carrier carrier refused the call: 403 Forbidden (number barred by the carrier)"
-    assert words in header(seen.answer(502), "Warning")
+    assert words in header(seen.answer(403), "Warning")
     record = await line.house.record("+12025550403")
     assert (record.call.end_code, record.call.end_by) == ("carrier_refused", "carrier")
     assert (record.call.end_words, record.call.disposition) == (f"{words}.", "refused")

@@ -253,6 +253,9 @@ class World:
         assert len(self.calls) == 0
         assert not self.agent.sessions
         assert not self.agent.dialogs
+        assert not self.agent.router._waiting
+        assert not self.line.hops
+        assert not self.ladder._ladders, "what is kept for a record must be read by it"
         assert len(self.media_events) == 0
         self.engine.check_released()
         assert all(self.usage.running(account.trunk.id) == 0 for account in self.accounts.accounts)

@@ -214,7 +214,10 @@ def test_a_cancel_that_crosses_the_answer_leaves_nothing_up():
         await world.settle()
         assert call.last is not None
         assert bob.calls[0].last is not None
-        assert ending(world)[0] in {EndCode.CANCELLED, EndCode.HUNG_UP}
+        code, words = ending(world)
+        assert code in {EndCode.CANCELLED, EndCode.HUNG_UP}
+        assert "Alice" in words or "caller" in words
+        assert len(world.records.records) == 1
         world.check_released()
 
     play(scenario)
@@ -249,8 +252,14 @@ def test_two_answers_at_once_leave_one_call():
         up = [c for phone in (bob, mobile) for c in phone.calls if c.last is None]
         assert len(up) == 1
         assert len(world.engine.legs) == 2
+        one, other = world.engine.legs
+        assert (world.engine.hears(one), world.engine.hears(other)) == (f"leg {other}", f"leg {one}")
+        winner = "10.0.1.2" if up[0] in bob.calls else "10.0.1.3"
+        ends = [leg.settings.remote for leg in world.engine.legs.values() if leg.settings is not None]
+        assert sorted(end[0] for end in ends if end is not None) == ["10.0.1.1", winner]
         call.hang_up()
         await world.settle()
+        assert ending(world) == (EndCode.HUNG_UP, "Alice hung up.")
         world.check_released()
 
     play(scenario)

@@ -153,7 +153,9 @@ def test_nothing_is_kept_of_what_is_challenged():
     async def scenario(world: World) -> None:
         for n in range(1, 300):
             world.wire.carry(ATTACKER, SERVER, invite(n).encode())
-            register = invite(n).replace("INVITE", "REGISTER").replace("sip:102@", "sip:x@").replace("z9hG4bK", "z9hG4bKr")
+            register = (
+                invite(n).replace("INVITE", "REGISTER").replace("sip:102@", "sip:x@").replace("z9hG4bK", "z9hG4bKr")
+            )
             world.wire.carry(ATTACKER, SERVER, register.encode())
         await asyncio.sleep(0.1)
         sent = world.wire.start_lines(source=SERVER)
@@ -176,10 +178,13 @@ def test_names_with_control_characters_are_answered_like_any_other():
         for n, method in enumerate(("REGISTER", "INVITE")):
             text = invite(n).replace("INVITE", method)
             for name in (odd, "%80%ff", "%ed%a0%80"):
-                for mangled in (text.replace("<sip:x@sent", f"<sip:{name}@sent"), text.replace("sip:102@", f"sip:{name}@")):
+                for mangled in (
+                    text.replace("<sip:x@sent", f"<sip:{name}@sent"),
+                    text.replace("sip:102@", f"sip:{name}@"),
+                ):
                     serial = f"{n}{len(world.wire.packets)}"
-                    mangled = mangled.replace("hG4bK", f"hG4bK{serial}").replace("Call-ID: h", f"Call-ID: h{serial}")
-                    world.wire.carry(ATTACKER, SERVER, mangled.encode())
+                    unique = mangled.replace("hG4bK", f"hG4bK{serial}").replace("Call-ID: h", f"Call-ID: h{serial}")
+                    world.wire.carry(ATTACKER, SERVER, unique.encode())
         await asyncio.sleep(0.2)  # before anything is repeated
         sent = world.wire.start_lines(source=SERVER)
         assert len(sent) == 12
@@ -191,7 +196,7 @@ def test_names_with_control_characters_are_answered_like_any_other():
 
 def test_a_digest_for_a_user_with_control_characters_is_a_wrong_password():
     async def scenario(world: World) -> None:
-        for n, name in enumerate(("a\\\"b", "\u202eabc", "a" * 5000)):
+        for n, name in enumerate(('a\\"b', "\u202eabc", "a" * 5000)):
             digest = f'Digest username="{name}", realm="sent", nonce="n", uri="sip:x@y", response="{"0" * 32}"'
             text = invite(n).replace("INVITE", "REGISTER").replace("Max-F", f"Authorization: {digest}\r\nMax-F")
             world.wire.carry(ATTACKER, SERVER, text.encode())

@@ -13,6 +13,7 @@ from sent.gateway.endings import Side, from_response
 from sent.sip.digest import Challenge, parse_credentials, verify
 from sent.sip.digest import ha1 as make_ha1
 from sent.sip.events import Accepted, Failed, RequestReceived
+from sent.sip.flow import Send
 from sent.sip.header_values import NameAddr
 from sent.sip.uri import SipUri
 from sent.testing.phone import Call, PhoneScript, WirePhone
@@ -393,6 +394,33 @@ def test_a_trunk_that_is_switched_off_is_let_go():
         world.accounts.accounts.clear()
         await world.directory.refresh()
         assert world.links.status(UUID(int=100)) is None
+
+    play(scenario)
+
+
+def test_why_a_carriers_certificate_was_refused_is_said_in_its_status_and_in_the_record():
+    async def scenario(world: World) -> None:
+        alice, carrier = await with_trunk(world)
+        Registrar(carrier)
+        words = "its TLS certificate was refused: Hostname mismatch"
+        world.port.why_failed = lambda _: words  # type: ignore[method-assign]
+
+        def refuse(send: Send) -> None:
+            if send.target.address == "192.0.2.50":
+                world.agent.send_failed(send.target, world.port.now())
+            else:
+                transmit(send)
+
+        transmit = world.port.transmit  # type: ignore[attr-defined]
+        world.port.transmit = refuse  # type: ignore[attr-defined]
+        world.links.start()
+        await asyncio.sleep(2)
+        status = world.links.status(UUID(int=100))
+        assert status is not None
+        assert words in status.registration.words
+        await alice.call(ELSEWHERE).wait(Failed)
+        await world.settle()
+        assert ending(world)[1] == f"Carrier Nordnet cannot be reached over the network: {words}."
 
     play(scenario)
 

@@ -213,7 +213,7 @@ def test_a_reinvite_that_nobody_answers_ends_the_call() -> None:
         call, bob = await connected(pair)
         pair.wire.lose = lambda packet: packet.start_line.startswith("INVITE ")
         call.hold()
-        assert (await call.wait(Ended)).cause == "dialog_gone"
+        assert (await call.wait(Ended)).cause == "silent"
         assert (await bob.wait(Ended)).by_remote
 
     play(scenario, CLEAN, 1)

@@ -48,6 +48,8 @@ class Running:
     database: Database
     vault: Vault
     certificate_is_self_signed: bool
+    reload_trunks: Callable[[], Awaitable[None]]
+    """So that a trunk made just now can be used at once; otherwise it is seen within seconds."""
 
 
 async def run_server(settings: Settings, ready: Callable[[Running], Awaitable[None]]) -> None:
@@ -91,7 +93,13 @@ async def _server(settings: Settings, stop: asyncio.Event, hurry: asyncio.Event)
         ends.push_async_callback(calling.trunks.links.stop)
         _start_tasks(storage, calling, entrance, lease, metrics, until_end, tasks)
         try:
-            yield Running(settings, storage.database, storage.vault, entrance.certificate_is_self_signed)
+            yield Running(
+                settings,
+                storage.database,
+                storage.vault,
+                entrance.certificate_is_self_signed,
+                calling.trunks.directory.refresh,
+            )
         finally:
             entrance.server.drain()
             await _drain(calling.calls, hurry)

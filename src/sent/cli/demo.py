@@ -44,6 +44,7 @@ async def _demo(settings: Settings) -> None:
     async def ready(running: Running) -> None:
         local = Local(settings, running.database, running.vault, Identity(running.database, running.vault))
         phones = await ensure_demo(local, port, password)
+        await running.reload_trunks()
         print(_screen(settings, phones, self_signed=running.certificate_is_self_signed), flush=True)
 
     async with demo_carrier(port, CARRIER_USER, password):
@@ -76,7 +77,8 @@ def _screen(settings: Settings, phones: Sequence[DemoPhone], *, self_signed: boo
         f"           9 and a number of the demo carrier, which brings {_spaced(OWN)} (rings Alice):",
         *(f"    9 {_spaced(number)[3:]}   {behaviour.value}" for number, behaviour in BEHAVIOURS.items()),
         "",
-        f"  {paint('Try', BOLD)}      {command} dial 600 --play hello.wav --record echo.wav",
+        f"  {paint('Try', BOLD)}      {command} dial 601 --record chime.wav",
+        f"           {command} dial 600 --play chime.wav --record echo.wav",
         f"           {command} calls          {command} calls show",
         f"           {command} recordings list {command} doctor",
         f"           health and metrics: http://{host}:{settings.http_port}/readyz and /metrics",

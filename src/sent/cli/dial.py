@@ -136,6 +136,8 @@ def _report(call: PhoneCall) -> int:
     print(paint(f"Over: {outcome.words}.", DIM if outcome.answered else RED))
     if outcome.reason:
         print(f"Reason: {outcome.reason}")
+    if outcome.status in (401, 407):
+        print("The user name or the password is wrong: `sent device show USERNAME` on the server shows them.")
     if outcome.answered:
         s = outcome.statistics
         mos = f", MOS {s.mos:.2f}" if s.mos is not None else ""

@@ -7,7 +7,7 @@ import argparse
 from sent.app import provisioning
 from sent.app.local import Local
 from sent.cli.terminal import add_organization, table, with_local
-from sent.pbx.announcements import WELCOME
+from sent.pbx.announcements import WELCOME, find_announcements
 from sent.pbx.models import ExtensionKind
 from sent.pbx.store import PbxStore
 
@@ -52,6 +52,9 @@ async def _run(local: Local, arguments: argparse.Namespace) -> int:
                 announcement=arguments.announcement,
             )
             print(f"Extension {arguments.number} is set.")
+            folder = local.settings.data_dir / "announcements"
+            if arguments.announcement and arguments.announcement not in find_announcements(folder):
+                print(f"There is no {folder / arguments.announcement}.wav yet: put it there and restart SENT.")
         case "remove":
             await store.delete_extension(principal.organization_id, principal.actor, arguments.number)
             print(f"Extension {arguments.number} is gone.")

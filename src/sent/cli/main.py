@@ -18,7 +18,7 @@ COMMANDS = {
     "serve": "start SENT",
     "demo": "start SENT with a demo organization and a demo carrier",
     "dial": "call a number from this terminal, play and record files",
-    "calls": "list calls, live and past; show why one ended and its SIP ladder",
+    "calls": "list calls, live and past; show why one ended and its SIP ladder; hang one up",
     "recordings": "list recordings; export one as a stereo file; switch recording on or off",
     "trunk": "connect a carrier; list carriers, change their limits, remove one",
     "number": "say which extension a carrier's number rings",
@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sent: there is no command {name!r}.\n\n{_overview()}", file=sys.stderr)
         return 2
     command = cast(Command, importlib.import_module(f"sent.cli.{name}"))
-    parser = argparse.ArgumentParser(prog=f"sent {name}", description=COMMANDS[name].capitalize() + ".")
+    what = COMMANDS[name]
+    parser = argparse.ArgumentParser(prog=f"sent {name}", description=f"{what[0].upper()}{what[1:]}.")
     command.add_arguments(parser)
     arguments = parser.parse_args(words[1:])
     try:

@@ -185,29 +185,29 @@ def after_ringing(ending: Ending) -> Ending:
     return replace(ending, blame=Blame.CALLEE) if ending.blame is Blame.CARRIER else ending
 
 
-def from_failure(cause: str, side: Side) -> Ending:
-    """An INVITE that got no final answer: ``timeout``, ``transport`` or ``cancelled``."""
+def from_failure(cause: str, side: Side, why: str = "") -> Ending:
+    """An INVITE that got no final answer: ``timeout``, ``transport`` (and ``why``, where known) or ``cancelled``."""
     if cause == "cancelled":
         return Ending(EndCode.CANCELLED, "The call was cancelled before it was answered.", "caller", Blame.CALLER, 487)
     if side.is_carrier:
         what = "does not answer" if cause == "timeout" else "cannot be reached over the network"
-        words = f"Carrier {side.name} {what}."
+        words = f"Carrier {side.name} {what}{': ' if why else ''}{why}."
         return Ending(EndCode.CARRIER_UNREACHABLE, words, CARRIER, Blame.CARRIER, 408 if cause == "timeout" else 503)
     words = f"{side.name}'s phone is registered but does not respond; its network may have changed."
     return Ending(EndCode.OFFLINE, words, "system", Blame.CALLEE, 408 if cause == "timeout" else 503)
 
 
 _ENDED: dict[str, tuple[EndCode, str]] = {
-    "timer": (EndCode.SESSION_EXPIRED, "{name} stopped refreshing the session; the phone has vanished."),
+    "timer": (EndCode.SESSION_EXPIRED, "{name} stopped refreshing the session and has vanished."),
+    "silent": (EndCode.SESSION_EXPIRED, "{name} does not answer any more and has vanished."),
     "ack_timeout": (EndCode.FAILED, "{name} never confirmed the answer (no ACK)."),
     "dialog_gone": (EndCode.SESSION_EXPIRED, "{name} no longer knows this call; it may have restarted."),
-    "transport": (EndCode.FAILED, "The connection to {name} broke."),
     "unanswered": (EndCode.NO_ANSWER, "The call of {name} rang for too long."),
 }
 
 
 def from_end(cause: str, side: Side, by: str, *, reason: str | None = None, by_remote: bool = True) -> Ending:
-    """A session that ended: ``bye``, ``timer``, ``ack_timeout``, ``dialog_gone``, ``transport``, ``unanswered``.
+    """A session that ended: ``bye``, ``timer``, ``silent``, ``ack_timeout``, ``dialog_gone``, ``unanswered``.
 
     ``by`` is this leg's role in the call, ``caller`` or ``callee``.
     """

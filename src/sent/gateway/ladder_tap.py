@@ -47,6 +47,8 @@ class LadderTap:
         self._max_messages = max_messages
         self._ladders: OrderedDict[str, _Ladder] = OrderedDict()
         self._probation: OrderedDict[str, _Ladder] = OrderedDict()
+        self._taken: OrderedDict[str, None] = OrderedDict()
+        """Of late: what is still repeated of a call that has its record would begin a ladder that nobody reads."""
 
     def trace(self, trace: Trace) -> None:
         """Take note of one message in or out."""
@@ -55,6 +57,8 @@ class LadderTap:
         ladder = self._ladders.get(call_id) or self._probation.get(call_id)
         if ladder is None:
             if not call_id or not isinstance(message, Request) or message.method != "INVITE":
+                return
+            if call_id in self._taken:
                 return
             ladder = _Ladder()
             if trace.direction == "out":
@@ -77,7 +81,10 @@ class LadderTap:
             _put(self._ladders, call_id, ladder, self._max_calls)
 
     def take(self, signalling_id: str) -> tuple[list[LadderMessage], int]:
-        """The messages of a Call-ID and how many more there were; forgets them."""
+        """The messages of a Call-ID and how many more there were; forgets them, and takes no more."""
+        self._taken[signalling_id] = None
+        if len(self._taken) > self._max_calls:
+            self._taken.popitem(last=False)
         ladder = self._ladders.pop(signalling_id, None) or self._probation.pop(signalling_id, None)
         return (ladder.messages, ladder.left_out) if ladder else ([], 0)
 

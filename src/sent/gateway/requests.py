@@ -34,7 +34,8 @@ class OutsideRequests:
         except TimeoutError as error:
             raise NoAnswer(f"{peer} did not answer.") from error
         except _Failed as failed:
-            raise NoAnswer(f"{peer} {_WORDS[failed.cause]}.") from failed
+            why = next(filter(None, map(self._port.why_failed, targets)), "") if failed.cause == "transport" else ""
+            raise NoAnswer(f"{peer} {_WORDS[failed.cause]}{': ' if why else ''}{why}.") from failed
         finally:
             self._waiting.pop(request_id, None)
 

@@ -62,7 +62,7 @@ class Line:
     media_addresses: Callable[[str], tuple[str, str]]
     host: str
     hops: dict[UUID, int] = field(default_factory=dict)
-    """Of each call that came in by SIP, until its caller has left: how often it may still be passed on (Max-Forwards)."""
+    """Of each call that came in by SIP, until its caller has left: what is left of Max-Forwards."""
 
     def clock(self) -> float:
         return self.port.now()

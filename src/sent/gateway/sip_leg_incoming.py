@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sent.calls.ending import Blame, EndCode, Ending
 from sent.calls.party import Party
-from sent.calls.ports import Answered, LegDetails
+from sent.calls.ports import Answered, LegDetails, MediaRenegotiated
 from sent.gateway.endings import Side, answer_for, cancelled_by_caller
 from sent.gateway.sip_leg import Line, SipLeg
 from sent.media.port import MediaError
@@ -17,6 +17,7 @@ from sent.media.session import MediaSession, codecs_of
 from sent.sdp.capabilities import Encryption
 from sent.sdp.errors import SdpError
 from sent.sip.events import Cancelled, Confirmed, InviteReceived, SessionEvent
+from sent.sip.session_state import SessionState
 
 
 class IncomingSipLeg(SipLeg):
@@ -28,6 +29,7 @@ class IncomingSipLeg(SipLeg):
         bind, advertised = line.media_addresses(flow.remote[0])
         self._media = MediaSession(line.engine, bind, advertised, (flow.remote[0],), encryption)
         self._offer = invite.offer
+        self._knows_prack = "100rel" in invite.request.supported | invite.request.require
         self._our_sdp: bytes | None = None
         self._offered_codecs: tuple[str, ...] = ()
         self._details = LegDetails(
@@ -47,8 +49,9 @@ class IncomingSipLeg(SipLeg):
         if self.over or self._answered:
             return
         now = self._line.clock()
-        # A caller without an offer gets its audio with the answer: our offer would bind us before anyone has answered.
-        if early_media and self._offer is not None:
+        # To a caller without an offer we make one, which only a reliable response may carry (RFC 3261 §13.2.1). A
+        # caller that knows none gets its audio with the answer.
+        if early_media and (self._offer is not None or self._knows_prack):
             if not self._negotiate(()):
                 return
             self._session.progress(183, now, self._our_sdp, reliable=True)
@@ -116,8 +119,9 @@ class IncomingSipLeg(SipLeg):
         return True
 
     def _confirmed(self, sdp: bytes | None) -> None:
-        """The ACK; with a late offer it brings the caller's answer."""
+        """The ACK; with a late offer it, or the PRACK before it, brings the caller's answer."""
         assert self._media is not None
+        assert self._session is not None
         if sdp is not None and self._offer is None:
             try:
                 self._media.accept(sdp)
@@ -125,6 +129,9 @@ class IncomingSipLeg(SipLeg):
                 self.end(self._media_failure(error))
                 return
             self._note_codec()
+            if self._session.state in {SessionState.EARLY, SessionState.ANSWERED}:
+                self._emit(MediaRenegotiated(self._leg_id))  # a PRACK: its audio is open, nothing is answered yet
+                return
         elif self._media.agreed is None:
             words = f"{self._side.name} asked for an offer and never answered it."
             self.end(Ending(EndCode.FAILED, words, "system", Blame.CALLER, 488))

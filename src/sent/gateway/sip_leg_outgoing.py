@@ -96,6 +96,7 @@ class OutgoingSipLeg(SipLeg):
             to=to.to,
             headers=(*to.headers, *headers),
             login=to.login,
+            call_id=self._details.signalling_id or None,  # of the attempt before, for one ladder
         )
         self._session.symmetric = to.symmetric
         self._session.context = self
@@ -152,7 +153,10 @@ class OutgoingSipLeg(SipLeg):
             self._finish(self._ending)
             return
         if failed.cause != "response" or failed.response is None:
-            self._finish_unanswered(from_failure(failed.cause, self._side))
+            why = ""
+            if failed.cause == "transport":
+                why = next(filter(None, map(self._line.port.why_failed, self._destination.targets)), "")
+            self._finish_unanswered(from_failure(failed.cause, self._side, why))
             return
         if failed.status in {415, 488, 606} and self._encryptions:
             assert self._media is not None
@@ -170,6 +174,5 @@ class OutgoingSipLeg(SipLeg):
 
 def _reason(response: Response) -> str | None:
     """Its `Reason` (RFC 3326): the Q.850 one where there are several, none that cannot be read."""
-    found = reasons_of(response)
-    chosen = next((reason for reason in found if reason.protocol.upper() == "Q.850"), None) or (found or [None])[0]
-    return str(chosen) if chosen is not None else None
+    found = sorted(reasons_of(response), key=lambda reason: reason.protocol.upper() != "Q.850")
+    return str(found[0]) if found else None

@@ -19,7 +19,7 @@ import structlog
 
 from sent.calls.ending import Blame, EndCode, Ending
 from sent.calls.party import Party, PartyKind
-from sent.calls.ports import CallRequest
+from sent.calls.ports import CallRequest, LegEnded
 from sent.gateway.authentication import Authentication, Caller, Challenged, Denied
 from sent.gateway.endings import Side
 from sent.gateway.flood import FloodGuard, Offence
@@ -202,8 +202,13 @@ class SipServer:
         call_id = self._runner.start(call)
         # RFC 3261 §16.6: what is left is carried on, so that a call between two systems cannot go round for ever.
         if request.max_forwards is not None:
-            self._line.hops[call_id] = request.max_forwards - 1
-            leg.when_over(lambda _: self._line.hops.pop(call_id, None))
+            hops = self._line.hops
+            hops[call_id] = request.max_forwards - 1
+
+            def forget(_: LegEnded) -> None:
+                hops.pop(call_id, None)
+
+            leg.when_over(forget)
 
     async def _carriers(self, request: Request, flow: Flow) -> list[Account]:
         """The trunks that this call may come through; empty: it is a phone's, or a stranger's.

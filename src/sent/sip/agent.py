@@ -95,7 +95,7 @@ class Agent:
     def send_failed(self, target: Target, now: float) -> None:
         """What `to_send` gave for ``target`` could not be sent."""
         self.counters["sends_failed"] += 1
-        self.layer.transport_failed(target.transport, target.remote, target.flow, now)
+        self.layer.transport_failed(target.transport, target.remote, target.flow, now, target.server_name)
 
     def to_send(self, now: float) -> list[Send]:
         output = self.layer.output

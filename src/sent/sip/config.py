@@ -59,7 +59,7 @@ class AgentConfig:
     max_targets: int = 10
     """How many targets of one request are tried at most."""
     ringing_again: float = 60.0
-    """How often a provisional response is repeated while nobody answers, so that proxies wait on (RFC 3261 §13.3.1.1)."""
+    """Ringing is repeated so often, for proxies that would give up (RFC 3261 §13.3.1.1)."""
     retry_after: int = 10
     """What a 503 says when a table is full."""
 

@@ -128,12 +128,13 @@ class Cancelled:
     reason: Reason | None
 
 
-EndCause = Literal["bye", "timer", "ack_timeout", "dialog_gone", "rejected", "unanswered"]
+EndCause = Literal["bye", "timer", "ack_timeout", "dialog_gone", "silent", "rejected", "unanswered"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """``rejected``: we refused an incoming call. ``unanswered``: nobody answered it within `AgentConfig.ring_limit`.
+    """``dialog_gone``: the peer answered 481; ``silent``: it did not answer a re-INVITE or UPDATE at all.
+    ``rejected``: we refused an incoming call. ``unanswered``: nobody answered it within `AgentConfig.ring_limit`.
 
     ``dialog_gone``: the peer answered 481 or 408, or not at all, to a request inside the dialog.
     """

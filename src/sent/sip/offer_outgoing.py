@@ -134,7 +134,7 @@ class OutgoingOffer:
             return
         self._done = True
         if cause == "timeout":
-            self.session.hang_up("dialog_gone", now)
+            self.session.hang_up("silent", now)
         elif self.refresh:
             self._offers.again_after(10.0, self, now)
         else:
@@ -162,7 +162,7 @@ class OutgoingOffer:
     def _refused(self, response: Response, now: float) -> None:
         session, status = self.session, response.status
         if status in {408, 481}:  # §12.2.1.2
-            session.hang_up("dialog_gone", now)
+            session.hang_up("dialog_gone" if status == 481 else "silent", now)
         elif status == 491:
             own = 2.1 + session.agent.random() * 1.9 if session.outgoing else session.agent.random() * 2.0
             session.agent.counters["glares"] += 1

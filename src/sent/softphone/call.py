@@ -160,6 +160,7 @@ class PhoneCall:
             "timer": "the session timer ran out: the other side is gone",
             "ack_timeout": "the other side never confirmed the answer",
             "dialog_gone": "the other side no longer knew the call",
+            "silent": "the other side did not answer any more",
             "rejected": "refused",
             "unanswered": "not answered in time",
         }[event.cause]

@@ -41,5 +41,8 @@ class SipPort(Protocol):
     def mark_failed(self, target: Target) -> None:
         """`resolve` puts ``target`` last for a minute. Done by itself for targets that time out or answer 503."""
 
+    def why_failed(self, target: Target) -> str:
+        """Why no connection to ``target`` came about, in words (a certificate that was refused, say); or empty."""
+
     async def close(self) -> None:
         """Close every socket. Idempotent."""

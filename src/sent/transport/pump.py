@@ -51,6 +51,9 @@ class AgentPump(ABC):
     @abstractmethod
     def mark_failed(self, target: Target) -> None: ...
 
+    def why_failed(self, target: Target) -> str:
+        return ""
+
     @abstractmethod
     async def resolve(self, uri: SipUri) -> list[Target]: ...
 

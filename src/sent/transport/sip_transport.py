@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
 from sent.kit.errors import Unavailable
@@ -21,6 +22,9 @@ from sent.transport.stream import StreamConnection
 from sent.transport.udp import UdpSocket
 
 Key = tuple[str, str, int]
+
+MAX_FAILURES = 1_000
+"""Places whose last failure is kept in words."""
 
 
 class SipTransport(AgentPump):
@@ -38,10 +42,11 @@ class SipTransport(AgentPump):
         self._by_flow: dict[Flow, StreamConnection] = {}
         self._by_remote: dict[Key, StreamConnection] = {}
         self._per_address: Counter[str] = Counter()
-        self._connecting: dict[Key, list[Send]] = {}
+        self._connecting: dict[Place, list[Send]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_id = 0
         self._client_tls = self.settings.client_tls
+        self._failures: OrderedDict[Place, str] = OrderedDict()
 
     # ---- listening
 
@@ -133,8 +138,8 @@ class SipTransport(AgentPump):
         return connection
 
     def _connect(self, send: Send) -> None:
-        key = _key(send.target)
-        waiting = self._connecting.get(key)
+        place = _place(send.target)  # with the name that the certificate will be checked for
+        waiting = self._connecting.get(place)
         if waiting is not None:
             if len(waiting) >= self.settings.max_queued_while_connecting:
                 self._agent.send_failed(send.target, self.now())
@@ -145,12 +150,12 @@ class SipTransport(AgentPump):
             self._agent.counters["connections_refused"] += 1
             self._agent.send_failed(send.target, self.now())
             return
-        self._connecting[key] = [send]
-        task = self.loop.create_task(self._open(key, send.target))
+        self._connecting[place] = [send]
+        task = self.loop.create_task(self._open(place, send.target))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _open(self, key: Key, target: Target) -> None:
+    async def _open(self, place: Place, target: Target) -> None:
         tls: ssl.SSLContext | None = None
         try:
             if target.transport == "TLS":
@@ -165,14 +170,18 @@ class SipTransport(AgentPump):
                     ssl=tls,
                     server_hostname=(target.server_name or target.address) if tls is not None else None,
                 )
-        except (OSError, TimeoutError):  # SSLError is an OSError
+        except (OSError, TimeoutError) as error:  # SSLError is an OSError
+            self._failures[place] = _why(error)
+            if len(self._failures) > MAX_FAILURES:
+                self._failures.popitem(last=False)
             self._agent.counters["connects_failed"] += 1
-            self.resolver.mark_failed(_place(target))
-            for send in self._connecting.pop(key, []):
+            self.resolver.mark_failed(place)
+            for send in self._connecting.pop(place, []):
                 self._agent.send_failed(send.target, self.now())
             self.touch()
             return
-        for send in self._connecting.pop(key, []):
+        self._failures.pop(place, None)
+        for send in self._connecting.pop(place, []):
             if not connection.write(send.data):
                 self._agent.send_failed(send.target, self.now())
         self.touch()
@@ -239,6 +248,9 @@ class SipTransport(AgentPump):
         """Try ``target`` last for a while: it timed out or answered 503."""
         self.resolver.mark_failed(_place(target))
 
+    def why_failed(self, target: Target) -> str:
+        return self._failures.get(_place(target), "")
+
     def _target(self, place: Place) -> Target | None:
         port = self._listening_port(place)
         if port is None:
@@ -291,6 +303,16 @@ def _key(target: Target) -> Key:
 
 def _place(target: Target) -> Place:
     return Place(target.transport, target.address, target.port, target.server_name)
+
+
+def _why(error: OSError | TimeoutError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate was refused: {error.verify_message.rstrip('.')}"
+    if isinstance(error, ssl.SSLError):
+        return f"the TLS handshake failed: {(error.reason or 'no reason given').lower().replace('_', ' ')}"
+    if isinstance(error, TimeoutError):
+        return "no connection came about in time"
+    return os.strerror(error.errno).lower() if error.errno else "the connection broke"
 
 
 def _same_name(connection: StreamConnection, target: Target) -> bool:

@@ -37,6 +37,19 @@ def test_a_call_is_kept_from_its_first_invite_and_read_once():
     assert tap.take("r") == ([], 0)
 
 
+def test_what_is_repeated_after_the_record_was_written_is_not_kept():
+    tap = LadderTap(max_calls=2)
+    pass_by(tap, "one", "INVITE")
+    ring(tap, "one")
+    assert len(tap.take("one")[0]) == 2
+    pass_by(tap, "one", "INVITE")
+    assert len(tap) == 0
+    for call_id in ("two", "three"):
+        tap.take(call_id)
+    pass_by(tap, "one", "INVITE")
+    assert len(tap) == 1, "and it is forgotten in its turn"
+
+
 def test_calls_and_messages_are_bounded():
     tap = LadderTap(max_calls=2, max_messages=3)
     for call in ("one", "two", "three"):

@@ -185,6 +185,58 @@ async def test_a_call_over_tls_checks_the_name(tmp_path: Path) -> None:
         assert (await alice.wait(RequestFailed)).cause == "transport"
 
 
+async def test_two_names_at_one_address_are_checked_each_for_itself(tmp_path: Path) -> None:
+    """Both requests are sent while no connection is up: the second may not slip through the first one's."""
+    certificate, key = make_certificate(tmp_path, "b.test")
+    trusting = ssl.create_default_context(cafile=certificate)
+    async with ends(2, TransportSettings(client_tls=trusting)) as (alice, bob):
+        port = await bob.transport.listen_tls("127.0.0.1", 0, server_tls_context(certificate, key))
+
+        def answer(event: Event) -> None:
+            if isinstance(event, RequestReceived):
+                bob.agent.respond(event.tx, 200, bob.transport.now())
+
+        bob.on_event = answer
+
+        async def lookup(name: str, kind: str) -> tuple[list[str], float]:
+            return (["127.0.0.1"] if kind == "A" else []), 60.0
+
+        alice.transport.resolver = Resolver(alice.transport.now, lookup)
+        wrong_targets = []
+        for name in ("b.test", "other.test"):
+            uri = sip(f"sip:x@{name}:{port};transport=tls")
+            wrong_targets = await alice.transport.resolve(uri)
+            alice.agent.request(Request("OPTIONS", uri), wrong_targets, alice.transport.now())
+        alice.transport.touch()
+        failed = await alice.wait(RequestFailed)
+        answered = await alice.wait(ResponseReceived)
+        assert (answered.request_id, answered.response.status, failed.request_id) == (1, 200, 2)
+        assert [str(e.request.uri) for e in bob.events if isinstance(e, RequestReceived)] == [
+            f"sip:x@b.test:{port};transport=tls"
+        ]
+        why = alice.transport.why_failed(wrong_targets[0])
+        assert why.startswith("its TLS certificate was refused: Hostname mismatch")
+        assert "other.test" in why
+
+
+async def test_why_nothing_connected_is_known_in_words(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "b.test")
+    async with ends(2) as (alice, bob):
+        tls = await bob.transport.listen_tls("127.0.0.1", 0, server_tls_context(certificate, key))
+        tcp = await bob.transport.listen_tcp("127.0.0.1", 0)
+        target = Target("TLS", "127.0.0.1", tls, ("127.0.0.1", 5061), "b.test")
+        plain = Target("TLS", "127.0.0.1", tcp, ("127.0.0.1", 5061), "b.test")
+        closed = Target("TCP", "127.0.0.1", 1, ("127.0.0.1", 5060))
+        alice.transport.settings = TransportSettings(handshake_timeout=0.3, connect_timeout=0.3)
+        for each in (target, plain, closed):
+            alice.agent.request(Request("OPTIONS", sip("sip:x@b.test")), [each], alice.transport.now())
+        alice.transport.touch()
+        await until(lambda: sum(isinstance(e, RequestFailed) for e in alice.events) == 3)
+        assert alice.transport.why_failed(target) == "its TLS certificate was refused: self-signed certificate"
+        assert alice.transport.why_failed(plain) == "no connection came about in time"
+        assert alice.transport.why_failed(closed) == "connection refused"
+
+
 async def test_a_taken_port_is_named_with_its_setting() -> None:
     async with ends() as (one, two):
         udp = await one.transport.listen_udp("127.0.0.1", 0)

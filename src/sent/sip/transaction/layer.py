@@ -136,10 +136,15 @@ class Transactions:
 
     # ---- errors from below, ends
 
-    def transport_failed(self, transport: str, remote: tuple[str, int], flow: Flow | None, now: float) -> None:
-        """What was sent to ``remote`` (over ``flow``, or over none in particular) did not get there."""
+    def transport_failed(
+        self, transport: str, remote: tuple[str, int], flow: Flow | None, now: float, server_name: str | None = None
+    ) -> None:
+        """What was sent to ``remote`` (over ``flow``, or over none in particular) did not get there. ``server_name``:
+        only where the certificate had to be for that name."""
         for transaction in list(self._by_remote.get((transport, *remote), ())):
             own = transaction.target.flow
+            if server_name is not None and transaction.target.server_name != server_name:
+                continue
             if flow is None or own is None or own == flow:
                 transaction.transport_failed(now)
 
