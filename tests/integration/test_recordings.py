@@ -1,9 +1,11 @@
 """Recordings over a real database and a real folder. The engine's spool file is stood in for by a plain one."""
 
 import asyncio
+import base64
 import contextlib
 import os
 import stat
+import threading
 import wave
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -17,14 +19,15 @@ from sent.infra.jobs import GiveUp, Jobs
 from sent.infra.storage import Store
 from sent.infra.telemetry import Metrics
 from sent.infra.vault import MasterKeys, Vault
-from sent.kit.errors import Unavailable
+from sent.kit.errors import BadInput, SentError, Unavailable
 from sent.media.port import MediaError
 from sent.media.spool import SpoolInfo
-from sent.recordings import Recorder, RecordingRefused, RecordingState
+from sent.recordings import Keeping, Recorder, RecordingRefused, RecordingState, repository
 from sent.recordings import jobs as recording_jobs
 from sent.recordings import recorder as recorder_module
 from sent.recordings.errors import BadFormat, RecordingNotFound, RecordingNotReady
 from sent.recordings.exports import ExportFormat, Exports
+from sent.recordings.keeping import DEFAULT_KEEP_DAYS
 from sent.recordings.recorder import INTERRUPTED
 from sent.recordings.retention import ExpireRecordings
 from sent.recordings.spool import Spool
@@ -61,18 +64,19 @@ class PlainReader:
 class House:
     """One process: everything that app wires, and what a restart keeps."""
 
-    def __init__(self, tmp_path, database, keep=None):
+    def __init__(self, tmp_path, database):
         self.database = database
         self.metrics = Metrics()
         self.vault = Vault(MASTER)
         self.spool = Spool(tmp_path / "spool", MASTER)
         self.store = Store(tmp_path / "files")
         self.jobs = Jobs(database.server_dsn, self.metrics)
-        self.recorder = Recorder(self.spool, database, self.vault, self.jobs, self.metrics, keep=keep)
+        self.recorder = Recorder(self.spool, database, self.vault, self.jobs, self.metrics)
         self.storing = StoreRecording(self.spool, self.store, database, self.vault, PlainReader, self.metrics)
         self.expiring = ExpireRecordings(database, self.store)
         self.sweeping = SweepSpool(database, self.jobs, now=lambda: datetime.now(UTC) + timedelta(hours=5))
         recording_jobs.register(self.jobs, self.storing, self.expiring, self.sweeping)
+        self.keeping = Keeping(database)
         self.exports = Exports(database, self.vault, self.store, PlainReader, spool=self.spool)
 
     @contextlib.asynccontextmanager
@@ -349,7 +353,8 @@ async def test_ogg_goes_through_the_engines_renderer(house, organization, tmp_pa
 
 
 async def test_when_its_time_is_over_key_and_file_are_gone_and_the_row_stays(tmp_path, database, organization):
-    house = House(tmp_path, database, keep=timedelta(days=30))
+    house = House(tmp_path, database)
+    await house.keeping.set_days(organization, ALICE, 30)
     old, young = await stored(house, organization), await stored(house, organization)
     row = await house.row(old)
     assert row.expires_at == row.ended_at + timedelta(days=30)
@@ -394,3 +399,152 @@ async def test_no_key_reaches_the_audit_log(house, organization):
         deltas = await (await conn.execute("SELECT delta::text FROM audit WHERE subject = 'recordings'")).fetchall()
     assert len(deltas) == 3
     assert not any(row.sealed_key.hex() in delta or ticket.key.hex() in delta for (delta,) in deltas)
+
+
+async def test_a_recording_is_kept_as_long_as_its_organization_says(house, organization):
+    other = uuid4()
+    assert await house.keeping.days(organization, ALICE) == DEFAULT_KEEP_DAYS
+    first, foreign = await stored(house, organization), await stored(house, other)
+    assert (await house.row(first)).expires_at == (await house.row(first)).ended_at + timedelta(days=DEFAULT_KEEP_DAYS)
+    await house.keeping.set_days(organization, ALICE, 7)
+    second = await stored(house, organization)
+    for ticket, days in ((first, 7), (second, 7), (foreign, DEFAULT_KEEP_DAYS)):
+        row = await house.row(ticket)
+        assert row.expires_at == row.ended_at + timedelta(days=days)
+    await house.keeping.set_days(organization, ALICE, None)
+    third = await stored(house, organization)
+    assert [(await house.row(ticket)).expires_at for ticket in (first, second, third)] == [None, None, None]
+    assert await house.keeping.days(organization, ALICE) is None
+    async with house.database.transaction(organization, ALICE) as conn:
+        cursor = await conn.execute("SELECT actor FROM audit WHERE subject = 'recording_settings'")
+        assert await cursor.fetchall() == [("user:alice",), ("user:alice",)]
+    with pytest.raises(BadInput, match="1 to 36500 days"):
+        await house.keeping.set_days(organization, ALICE, 0)
+
+
+async def test_who_shortens_the_time_is_told_what_it_destroys(house, organization):
+    old, young = await stored(house, organization), await stored(house, organization)
+    async with house.database.transaction(organization, ALICE) as conn:
+        await conn.execute("UPDATE recordings SET ended_at = now() - interval '40 days' WHERE id = %s", (old.id,))
+    assert [await house.keeping.ending_with(organization, ALICE, days) for days in (30, 50, None)] == [1, 0, 0]
+    await house.keeping.set_days(organization, ALICE, 30)
+    await house.expiring()
+    states = [(await house.row(ticket)).state for ticket in (old, young)]
+    assert states == [RecordingState.EXPIRED, RecordingState.STORED]
+
+
+@pytest.mark.parametrize("step", ["put", "size", "stored", "remove"])
+async def test_a_crash_at_any_step_of_moving_is_done_again(house, organization, monkeypatch, step):
+    async with house.running():
+        ticket = await house.record(organization)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_, **__):
+        raise Killed
+
+    place = {"put": house.store, "size": house.store, "remove": house.spool}.get(step, repository)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, step, killed)
+        with pytest.raises(Killed):
+            await house.run_store(ticket)
+    assert (await house.row(ticket)).state is (RecordingState.STORED if step == "remove" else RecordingState.SPOOLED)
+    assert ticket.file.exists()
+    await house.run_store(ticket)
+    assert (await house.row(ticket)).state is RecordingState.STORED
+    assert await house.store.get(store_key(organization, ticket.id)) == ticket.key + b" " + PCM
+    assert [path.suffix for path in house.spool.folder.iterdir()] == [".lock"]
+
+
+async def test_a_ticket_that_a_crash_left_beside_a_stored_recording_goes_at_the_next_start(
+    tmp_path, database, organization
+):
+    before = House(tmp_path, database)
+    async with before.running():
+        ticket = await before.record(organization)
+    before.spool.remove = lambda _id: None  # killed after the database and before the spool; its job is never rescued
+    await before.run_store(ticket)
+    os.close(before.spool._lock)
+    after = House(tmp_path, database)
+    await after.recorder.recover()
+    async with after.running():
+        pass
+    assert (await after.row(ticket)).state is RecordingState.STORED
+    assert [path.suffix for path in after.spool.folder.iterdir()] == [".lock"], "a key outlives its recording's time"
+
+
+async def test_who_stops_waiting_for_a_slow_disk_leaves_no_ticket(house, organization):
+    write, may_write = house.spool.write, threading.Event()
+
+    def slow(entry):
+        may_write.wait(5)
+        write(entry)
+
+    house.spool.write = slow
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await house.recorder.begin(organization, uuid4())
+    may_write.set()
+    await house.recorder.begin(organization, uuid4())  # waits its turn behind the other
+    await asyncio.to_thread(house.recorder._threads.shutdown)
+    assert len(list(house.spool.folder.glob("*.ticket"))) == 1
+    assert house.recorder.unwritten == 1
+
+
+async def test_a_slow_disk_at_the_end_does_not_lose_the_end(house, organization):
+    ticket = await house.record(organization, finish=False)
+    write, may_write = house.spool.write, threading.Event()
+
+    def slow(entry):
+        may_write.wait(5)
+        write(entry)
+
+    house.spool.write = slow
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await house.recorder.finish(ticket, "The disk is slow.")
+    may_write.set()
+    async with house.running():
+        row = await house.until(ticket, RecordingState.SPOOLED)
+    assert row.error == "The disk is slow."
+
+
+async def test_an_export_that_meets_the_move_to_the_file_store_is_written_all_the_same(house, organization, tmp_path):
+    async with house.running():
+        ticket = await house.record(organization)
+    spooled_file = house.exports._spooled_file
+
+    async def moved_meanwhile(recording, folder):
+        file = await spooled_file(recording, folder)
+        if recording.store_key is None:
+            await house.run_store(ticket)
+        return file
+
+    house.exports._spooled_file = moved_meanwhile
+    await house.exports.export(organization, ALICE, ticket.id, ExportFormat.WAV, tmp_path / "call.wav")
+    assert (tmp_path / "call.wav").stat().st_size == 44 + len(PCM)
+
+
+async def test_an_export_that_fails_is_in_the_audit_log_too(house, organization, tmp_path):
+    ticket = await stored(house, organization)
+    await house.store.delete(store_key(organization, ticket.id))
+    with pytest.raises(SentError):
+        await house.exports.export(organization, ALICE, ticket.id, ExportFormat.WAV, tmp_path / "call.wav")
+    assert not (tmp_path / "call.wav").exists()
+    async with house.database.transaction(organization, ALICE) as conn:
+        cursor = await conn.execute("SELECT row_id FROM audit WHERE action = 'recording.export'")
+        assert await cursor.fetchall() == [(str(ticket.id),)]
+
+
+async def test_the_data_key_is_nowhere_on_the_disk_in_clear(house, organization, tmp_path, caplog):
+    async with house.running():
+        ticket = await house.recorder.begin(organization, uuid4())
+        ticket.file.write_bytes(b"what the engine wrote")
+        await house.recorder.finish(ticket, None)
+    secrets = {ticket.key, ticket.key.hex().encode(), base64.b64encode(ticket.key)}
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert not any(secret in path.read_bytes() for secret in secrets), path
+            assert path.suffix == ".spool" or stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert not any(ticket.key.hex() in text for text in (repr(ticket), str(ticket), caplog.text))

@@ -163,6 +163,34 @@ async def test_without_the_right_master_key_it_says_which_file(database, vault):
     assert caught.value.code == "vault.master_key_missing"
 
 
+async def test_another_master_key_is_refused_at_the_start_before_anything_is_sealed(database, owner_dsn, vault):
+    organization = uuid4()
+    await sealed_in(database, vault, organization)
+    async with database.system(SystemReason.DIAGNOSE) as conn:
+        # keys of the other tests' masters
+        await conn.execute("DELETE FROM organization_keys WHERE organization_id <> %s", (organization,))
+        await vault.check_master(conn)
+        await Vault(MasterKeys((b"n" * 32, b"m" * 32), "both.key")).check_master(conn)
+        with pytest.raises(VaultError, match=r"lost\.key is not the one") as caught:
+            await Vault(MasterKeys((b"n" * 32,), "lost.key")).check_master(conn)
+    assert caught.value.code == "vault.master_key_missing"
+
+
+async def test_an_empty_database_takes_any_master_key(database):
+    async with database.system(SystemReason.DIAGNOSE) as conn:
+        await conn.execute("DELETE FROM organization_keys")
+        await Vault(MasterKeys((b"n" * 32,), "new.key")).check_master(conn)
+
+
+async def test_a_value_moved_to_another_row_or_cut_or_flipped_does_not_open(database, vault):
+    organization = uuid4()
+    sealed = await sealed_in(database, vault, organization)
+    assert sealed != await sealed_in(database, vault, organization), "a nonce was used twice"
+    for damaged in (sealed[:-1], sealed[:29], sealed[:-1] + bytes([sealed[-1] ^ 1]), b"", b"\x02" + sealed[1:]):
+        with pytest.raises(VaultError):
+            await opened_in(database, vault, organization, damaged)
+
+
 async def test_no_key_is_in_the_audit_log(database, owner_dsn, vault):
     organization = uuid4()
     await sealed_in(database, vault, organization)

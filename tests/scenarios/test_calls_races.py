@@ -1,12 +1,14 @@
 """What crosses, fails half-way or comes in the same turn of the loop: no call without its record, nothing leaked."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from sent.calls.ending import EndCode, Ending
 from sent.calls.plan import Echo, PlayFile
+from sent.calls.ports import LegEnded
 from sent.media.port import MediaError
 from tests.scenarios.calls_world import ORGANIZATION, World, run
 from tests.scenarios.test_calls_services import FILE
@@ -76,8 +78,6 @@ def test_a_media_leg_that_does_not_close_keeps_no_other_open():
 
 
 def _ended(phone, ending):
-    from sent.calls.ports import LegEnded
-
     phone.ended = True
     return LegEnded(phone.leg_id, ending)
 
@@ -113,8 +113,9 @@ def test_a_clock_that_is_set_in_mid_call_changes_no_duration(jump):
     async def scenario():
         world = World()
         right, jumped = world.now, []
-        world.registry._tools = _with_clock(world.registry._tools, lambda: right() + (jump if jumped else timedelta(0)))
-        call, alice, bob = await talking(world)
+        tools = world.registry._tools
+        world.registry._tools = replace(tools, now=lambda: right() + (jump if jumped else timedelta(0)))
+        call, _, bob = await talking(world)
         await asyncio.sleep(60)
         jumped.append(True)
         await asyncio.sleep(60)
@@ -131,17 +132,11 @@ def test_a_clock_that_is_set_in_mid_call_changes_no_duration(jump):
     run(scenario())
 
 
-def _with_clock(tools, now):
-    from dataclasses import replace
-
-    return replace(tools, now=now)
-
-
 def test_a_call_that_is_cancelled_while_the_recorder_begins_gives_its_ticket_back_and_leaks_nothing():
     async def scenario():
         world = World()
         world.recorder.seconds = 2.0
-        call, alice, bob = await talking(world, record=True)
+        call, _, _ = await talking(world, record=True)
         task = world.registry._running[call].task
         task.cancel()
         await asyncio.sleep(0.01)

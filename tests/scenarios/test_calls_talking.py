@@ -469,3 +469,35 @@ def test_a_leg_whose_end_raises_does_not_keep_the_others():
         assert record.legs[0].ended_at is not None
 
     run(scenario())
+
+
+def test_a_disk_that_is_slow_to_close_holds_up_neither_the_loop_nor_the_end_for_long():
+    async def scenario():
+        world = World()
+        world.engine.disk_answers = False
+        call, alice, _ = await talking(world, record=True)
+        await asyncio.sleep(2)
+        alice.say("hangup")
+        record = await world.finished(call)
+        assert record.recording_error == "The recording did not close: the disk did not answer in time."
+        assert world.recorder.finished == [(record.recording_id, record.recording_error)]
+        world.engine.check_released()
+
+    run(scenario())
+
+
+def test_a_recording_that_fails_while_it_is_closed_says_so():
+    async def scenario():
+        world = World()
+        world.engine.disk_answers = False
+        call, alice, _ = await talking(world, record=True)
+        await asyncio.sleep(2)
+        alice.say("hangup")
+        await asyncio.sleep(0.5)
+        (recording,) = world.engine.recordings
+        world.engine.fail_recording(recording)
+        record = await world.finished(call)
+        assert record.recording_error == "The recording stopped early: No space left on device. It is kept up to there."
+        assert world.recorder.finished == [(record.recording_id, record.recording_error)]
+
+    run(scenario())

@@ -5,6 +5,8 @@
 //! The first eight payload octets carry the time of sending, so that a relay's latency can be read at the far end.
 //! One thread sends and one receives: the peer under test is measured, this only has to keep up.
 
+#![forbid(unsafe_code)]
+
 mod sockets;
 mod stream;
 
@@ -37,7 +39,7 @@ fn run() -> Result<(), String> {
     std::io::stdin()
         .read_to_string(&mut input)
         .map_err(|e| e.to_string())?;
-    let mut endpoints = Vec::new();
+    let mut endpoints: Vec<Endpoint> = Vec::new();
     let mut streams = Vec::new();
     for (index, line) in input.lines().filter(|l| !l.trim().is_empty()).enumerate() {
         let endpoint = Endpoint::parse(line).map_err(|e| format!("line {}: {e}", index + 1))?;
@@ -46,10 +48,10 @@ fn run() -> Result<(), String> {
     }
     let epoch = Instant::now();
     let stop = Arc::new(AtomicBool::new(false));
-    let receivers: Vec<i32> = endpoints.iter().map(|e| e.fd()).collect();
+    let endpoints: Arc<[Endpoint]> = endpoints.into();
     let receiver = {
-        let stop = stop.clone();
-        std::thread::spawn(move || receive_all(&receivers, epoch, &stop))
+        let (endpoints, stop) = (endpoints.clone(), stop.clone());
+        std::thread::spawn(move || receive_all(&endpoints, epoch, &stop))
     };
     let (sent, refused, late_max) = send_all(
         &endpoints,
@@ -105,12 +107,16 @@ fn send_all(
     (sent, refused, late_max)
 }
 
-fn receive_all(sockets: &[i32], epoch: Instant, stop: &AtomicBool) -> Result<Latency, String> {
-    let poller = sockets::Poller::new(sockets)?;
+fn receive_all(
+    endpoints: &[Endpoint],
+    epoch: Instant,
+    stop: &AtomicBool,
+) -> Result<Latency, String> {
+    let poller = sockets::Poller::new(endpoints).map_err(|e| e.to_string())?;
     let mut latency = Latency::default();
     while !stop.load(Ordering::Relaxed) {
-        poller.wait(20, |fd| {
-            sockets::drain(fd, |packet| latency.record(packet, epoch.elapsed()))
+        poller.wait(PACKET_EVERY, |index| {
+            endpoints[index].drain(|packet| latency.record(packet, epoch.elapsed()));
         });
     }
     Ok(latency)

@@ -1,7 +1,12 @@
-//! Connected UDP sockets and an epoll set; the only unsafe code of this tool.
+//! Connected UDP sockets and an epoll set.
 
+use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::event::{epoll, Timespec};
 
 pub struct Endpoint {
     socket: UdpSocket,
@@ -31,70 +36,43 @@ impl Endpoint {
         })
     }
 
-    pub fn fd(&self) -> i32 {
-        self.socket.as_raw_fd()
-    }
-
     pub fn send(&self, packet: &[u8]) -> bool {
         self.socket.send(packet).is_ok()
     }
+
+    /// Everything that waits.
+    pub fn drain(&self, mut packet: impl FnMut(&[u8])) {
+        let mut buffer = [0u8; 2048];
+        // Ends when nothing waits; an ICMP error is read like a packet and waits no more.
+        while let Ok(length) = self.socket.recv(&mut buffer) {
+            packet(&buffer[..length]);
+        }
+    }
 }
 
-pub struct Poller(i32);
+pub struct Poller(OwnedFd);
 
 impl Poller {
-    pub fn new(sockets: &[i32]) -> Result<Self, String> {
-        // SAFETY: plain system calls on descriptors that outlive this poller (the sender owns them to the end).
-        unsafe {
-            let epoll = libc::epoll_create1(0);
-            if epoll < 0 {
-                return Err(std::io::Error::last_os_error().to_string());
-            }
-            for &fd in sockets {
-                let mut event = libc::epoll_event {
-                    events: libc::EPOLLIN as u32,
-                    u64: fd as u64,
-                };
-                if libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) < 0 {
-                    return Err(std::io::Error::last_os_error().to_string());
-                }
-            }
-            Ok(Self(epoll))
+    pub fn new(endpoints: &[Endpoint]) -> io::Result<Self> {
+        let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            let token = epoll::EventData::new_u64(index as u64);
+            epoll::add(&set, &endpoint.socket, token, epoll::EventFlags::IN)?;
         }
+        Ok(Self(set))
     }
 
-    pub fn wait(&self, timeout_ms: i32, mut ready: impl FnMut(i32)) {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 256];
-        // SAFETY: `events` is a valid buffer of 256 entries; the kernel fills the first `count` of them.
-        let count = unsafe { libc::epoll_wait(self.0, events.as_mut_ptr(), 256, timeout_ms) };
-        for event in &events[..count.max(0) as usize] {
-            ready(event.u64 as i32);
-        }
-    }
-}
-
-impl Drop for Poller {
-    fn drop(&mut self) {
-        // SAFETY: this is the only owner of the epoll descriptor.
-        unsafe { libc::close(self.0) };
-    }
-}
-
-pub fn drain(fd: i32, mut packet: impl FnMut(&[u8])) {
-    let mut buffer = [0u8; 2048];
-    loop {
-        // SAFETY: `buffer` is writable for its whole length; the socket does not block.
-        let length = unsafe {
-            libc::recv(
-                fd,
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                libc::MSG_DONTWAIT,
-            )
+    /// Calls `ready` with the index of each endpoint that has something.
+    pub fn wait(&self, timeout: Duration, mut ready: impl FnMut(usize)) {
+        let limit = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(timeout.subsec_nanos()),
         };
-        if length <= 0 {
-            return;
+        let mut space = [const { MaybeUninit::<epoll::Event>::uninit() }; 256];
+        if let Ok((events, _)) = epoll::wait(&self.0, &mut space, Some(&limit)) {
+            for event in events.iter() {
+                ready(event.data.u64() as usize);
+            }
         }
-        packet(&buffer[..length as usize]);
     }
 }

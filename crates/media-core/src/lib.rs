@@ -14,7 +14,6 @@ pub mod ids;
 pub mod jitter;
 pub mod latch;
 pub mod ogg;
-pub mod payload;
 pub mod playback;
 pub mod plc;
 pub mod random;

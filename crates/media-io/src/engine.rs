@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::bounded;
 use media_core::exchange::{Config as ExchangeConfig, RecordingSetup};
 use media_core::ids::{IdMap, LegId, PlaybackId, RecordingHandle};
 use media_core::playback::{Playback, ToneStep};
@@ -22,12 +21,12 @@ use crate::lateness::{Lateness, LatenessSummary};
 use crate::outbox::{EngineEvent, LegSockets, Outbox};
 use crate::ports::PortRange;
 use crate::registry::{LegKind, Move, Registry};
-use crate::spool_writer::{create_spool, words, RecordingId, SpoolWriter};
+use crate::spool_writer::{create_spool, words, Ended, RecordingId, SpoolWriter};
 use crate::thread::{Clock, MediaThread};
 use crate::wav_file::WavFiles;
 
-/// How long a stopping recording may take to reach the disk before its caller is let go.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the recordings may take to reach the disk when the engine ends.
+const FLUSH_PATIENCE: Duration = Duration::from_millis(1_500);
 
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -100,9 +99,12 @@ impl Engine {
         let events = Arc::new(EventQueue::new()?);
         let spool = {
             let events = Arc::clone(&events);
-            SpoolWriter::start(Box::new(move |recording, error| {
+            SpoolWriter::start(Box::new(move |recording, end| {
                 let recording = RecordingHandle(recording.0);
-                events.push(EngineEvent::RecordingFailed { recording, error });
+                events.push(match end {
+                    Ended::Closed => EngineEvent::RecordingClosed { recording },
+                    Ended::Failed(error) => EngineEvent::RecordingFailed { recording, error },
+                });
             }))?
         };
         let mut engine = Self {
@@ -330,23 +332,23 @@ impl Engine {
                 .exchange
                 .start_recording(handle, &setup, now, &mut worker.outbox)
         });
-        match answer {
+        let refused = match answer {
             Ok(Ok(())) => {
                 state.registry.add_recording(handle, left, right);
-                Ok(handle)
+                return Ok(handle);
             }
-            Ok(Err(error)) => {
-                queue.close(RecordingId(handle.0), None);
-                Err(error.into())
-            }
-            Err(error) => {
-                queue.close(RecordingId(handle.0), None);
-                Err(error.into())
-            }
-        }
+            Ok(Err(error)) => error.into(),
+            Err(error) => error.into(),
+        };
+        // A thread that was only late must not go on with it.
+        let _ = self.threads[thread].cast(move |worker| worker.exchange.abandon_recording(handle));
+        queue.close(RecordingId(handle.0));
+        // It is empty, and would be in the way of the next attempt. Where it cannot be removed, that one says so.
+        let _ = std::fs::remove_file(path);
+        Err(refused)
     }
 
-    /// When this returns, the file is whole and on the disk (or the disk has been too slow for two seconds).
+    /// Waits for nothing: `RecordingClosed` follows when the file is whole and on the disk, or `RecordingFailed`.
     /// Stopping twice is no mistake.
     ///
     /// # Errors
@@ -355,17 +357,13 @@ impl Engine {
         let thread = self.state().registry.remove_recording(handle);
         let Some(thread) = thread else { return Ok(()) };
         let queue = self.spool.queue();
-        let (done, closed) = bounded(1);
-        self.threads[thread].call(move |worker| {
+        Ok(self.threads[thread].cast(move |worker| {
             let now = worker.clock.now();
             worker
                 .exchange
                 .stop_recording(handle, now, &mut worker.outbox);
-            queue.close(RecordingId(handle.0), Some(done));
-        })?;
-        closed
-            .recv_timeout(FLUSH_PATIENCE)
-            .map_err(|_| Error::NoAnswer)
+            queue.close(RecordingId(handle.0));
+        })?)
     }
 
     /// # Errors
@@ -441,7 +439,7 @@ impl Engine {
     pub fn shut_down(&mut self) {
         let recordings = self.state().registry.recordings();
         for recording in recordings {
-            // A disk that does not answer must not hold up the end; what it has, it has.
+            // A thread that takes no job has nothing to stop.
             let _ = self.stop_recording(recording);
         }
         *self.state() = State::default();
@@ -449,7 +447,7 @@ impl Engine {
             thread.shut_down();
         }
         self.threads.clear();
-        self.spool.shut_down();
+        self.spool.shut_down(FLUSH_PATIENCE);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

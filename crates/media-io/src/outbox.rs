@@ -20,6 +20,10 @@ pub enum EngineEvent {
         recording: RecordingHandle,
         error: String,
     },
+    /// The file is whole and on the disk.
+    RecordingClosed {
+        recording: RecordingHandle,
+    },
 }
 
 /// The sockets of one RTP leg. Connected, the kernel drops what comes from anywhere else and looks up no route.

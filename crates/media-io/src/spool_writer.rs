@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{unbounded, Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{bounded, unbounded, Receiver, RecvTimeoutError, Sender};
 
 /// Octets that may wait for the disk, over all recordings: a minute of a hundred calls.
 const MAX_WAITING: usize = 128 * 1024 * 1024;
@@ -26,7 +26,7 @@ pub struct RecordingId(pub u64);
 enum Order {
     Open(RecordingId, File),
     Chunk(RecordingId, Vec<u8>),
-    Close(RecordingId, Option<Sender<()>>),
+    Close(RecordingId),
     Abandon(RecordingId, &'static str),
     ShutDown,
 }
@@ -56,9 +56,9 @@ impl SpoolQueue {
         Ok(())
     }
 
-    /// `done` hears of it when the file is on the disk and closed.
-    pub fn close(&self, recording: RecordingId, done: Option<Sender<()>>) {
-        self.send(Order::Close(recording, done));
+    /// The writer reports when the file is on the disk and closed.
+    pub fn close(&self, recording: RecordingId) {
+        self.send(Order::Close(recording));
     }
 
     /// Ends the recording with what is written so far, and tells the program why.
@@ -72,17 +72,29 @@ impl SpoolQueue {
     }
 }
 
-/// Called on the writer's thread when a file fails; the recording ends there.
-pub type OnFailure = Box<dyn Fn(RecordingId, String) + Send>;
+/// How a file ended; each is reported once.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Whole, and on the disk.
+    Closed,
+    /// The system's words; what was written before stays.
+    Failed(String),
+}
+
+/// Called on the writer's thread.
+pub type OnEnd = Box<dyn Fn(RecordingId, Ended) + Send>;
 
 pub struct SpoolWriter {
     queue: SpoolQueue,
     thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread has ended.
+    running: Receiver<()>,
 }
 
 impl SpoolWriter {
-    pub fn start(on_failure: OnFailure) -> io::Result<Self> {
+    pub fn start(on_end: OnEnd) -> io::Result<Self> {
         let (orders, receiver) = unbounded();
+        let (alive, running) = bounded::<()>(0);
         let queue = SpoolQueue {
             orders,
             waiting: Arc::default(),
@@ -94,13 +106,15 @@ impl SpoolWriter {
                 Writer {
                     files: HashMap::new(),
                     waiting,
-                    on_failure,
+                    on_end,
                 }
                 .run(&receiver);
+                drop(alive);
             })?;
         Ok(Self {
             queue,
             thread: Some(thread),
+            running,
         })
     }
 
@@ -108,10 +122,12 @@ impl SpoolWriter {
         self.queue.clone()
     }
 
-    /// Writes what waits, closes every file, ends the thread.
-    pub fn shut_down(&mut self) {
+    /// Writes what waits, closes every file, ends the thread. A disk that does not answer within `patience` keeps its
+    /// thread, and the program ends without it.
+    pub fn shut_down(&mut self, patience: Duration) {
         self.queue.send(Order::ShutDown);
-        if let Some(thread) = self.thread.take() {
+        let stuck = self.running.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
+        if let Some(thread) = self.thread.take().filter(|_| !stuck) {
             // A panic in it has been printed; the files are closed by unwinding.
             let _ = thread.join();
         }
@@ -137,7 +153,7 @@ struct Spool {
 struct Writer {
     files: HashMap<RecordingId, Spool>,
     waiting: Arc<AtomicUsize>,
-    on_failure: OnFailure,
+    on_end: OnEnd,
 }
 
 impl Writer {
@@ -159,13 +175,7 @@ impl Writer {
                     self.waiting.fetch_sub(sealed.len(), Ordering::Relaxed);
                     self.write(recording, &sealed);
                 }
-                Ok(Order::Close(recording, done)) => {
-                    self.close(recording);
-                    if let Some(done) = done {
-                        // Who gave up waiting needs no answer.
-                        let _ = done.send(());
-                    }
-                }
+                Ok(Order::Close(recording)) => self.close(recording),
                 Ok(Order::Abandon(recording, why)) => self.fail(recording, why.to_owned()),
                 Ok(Order::ShutDown) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -198,7 +208,10 @@ impl Writer {
             return;
         };
         match spool.file.sync_all() {
-            Ok(()) => drop(self.files.remove(&recording)),
+            Ok(()) => {
+                self.files.remove(&recording);
+                (self.on_end)(recording, Ended::Closed);
+            }
             Err(error) => self.fail(recording, words(&error)),
         }
     }
@@ -221,7 +234,7 @@ impl Writer {
         if let Some(spool) = self.files.remove(&recording) {
             // Cuts off half a chunk. Where even that fails, the reader finds the last whole chunk itself.
             let _ = spool.file.set_len(spool.whole);
-            (self.on_failure)(recording, error);
+            (self.on_end)(recording, Ended::Failed(error));
         }
     }
 }
@@ -240,31 +253,64 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn writer() -> (SpoolWriter, Receiver<(RecordingId, String)>) {
-        let (failed, failures) = unbounded();
-        let on_failure = move |recording, error| failed.send((recording, error)).unwrap();
-        (SpoolWriter::start(Box::new(on_failure)).unwrap(), failures)
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    fn writer() -> (SpoolWriter, Receiver<(RecordingId, Ended)>) {
+        let (ended, ends) = unbounded();
+        let on_end = move |recording, end| ended.send((recording, end)).unwrap();
+        (SpoolWriter::start(Box::new(on_end)).unwrap(), ends)
     }
 
     #[test]
     fn chunks_arrive_in_order_in_a_private_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("one.spool");
-        let (mut writer, _) = writer();
+        let (mut writer, ends) = writer();
         let queue = writer.queue();
         queue.open(RecordingId(1), create_spool(&path).unwrap());
         queue.chunk(RecordingId(1), b"head".to_vec()).unwrap();
         queue.chunk(RecordingId(1), b"body".to_vec()).unwrap();
-        let (done, closed) = unbounded();
-        queue.close(RecordingId(1), Some(done));
-        closed.recv_timeout(Duration::from_secs(2)).unwrap();
+        queue.close(RecordingId(1));
+        queue.close(RecordingId(1));
+        assert_eq!(
+            ends.recv_timeout(PATIENCE),
+            Ok((RecordingId(1), Ended::Closed))
+        );
         assert_eq!(std::fs::read(&path).unwrap(), b"headbody");
         assert_eq!(
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
         assert!(create_spool(&path).is_err(), "never over an old recording");
-        writer.shut_down();
+        writer.shut_down(PATIENCE);
+        assert!(ends.try_recv().is_err(), "told once");
+    }
+
+    #[test]
+    fn a_disk_that_hangs_does_not_hold_up_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        // A pipe that nobody reads takes 64 KiB and then holds its writer.
+        let both_ends = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        let (mut writer, _ends) = writer();
+        let queue = writer.queue();
+        queue.open(RecordingId(1), both_ends);
+        queue.chunk(RecordingId(1), vec![7; 1 << 20]).unwrap();
+        let begun = Instant::now();
+        writer.shut_down(Duration::from_millis(100));
+        assert!(begun.elapsed() < Duration::from_secs(1));
     }
 
     #[test]
@@ -283,13 +329,12 @@ mod tests {
         queue.chunk(RecordingId(2), b"kept".to_vec()).unwrap();
         queue.chunk(RecordingId(1), b"lost too".to_vec()).unwrap();
         let failure = failures.recv_timeout(Duration::from_secs(2)).unwrap();
-        assert_eq!(
-            failure,
-            (RecordingId(1), "No space left on device".to_owned())
-        );
-        writer.shut_down();
+        let words = "No space left on device".to_owned();
+        assert_eq!(failure, (RecordingId(1), Ended::Failed(words)));
+        writer.shut_down(PATIENCE);
         assert_eq!(std::fs::read(&path).unwrap(), b"kept");
-        assert!(failures.try_recv().is_err(), "told once");
+        let rest: Vec<_> = failures.try_iter().collect();
+        assert_eq!(rest, [(RecordingId(2), Ended::Closed)], "told once each");
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub struct SettingsDict {
     latch_from: Vec<String>,
     dtmf_receive: Option<u8>,
     dtmf_send: Option<u8>,
+    dtmf_clock: u32,
     packet_ms: u32,
     may_send: bool,
     may_receive: bool,
@@ -55,6 +56,7 @@ impl SettingsDict {
                 .collect::<PyResult<_>>()?,
             dtmf_receive: self.dtmf_receive.map(payload_type).transpose()?,
             dtmf_send: self.dtmf_send.map(payload_type).transpose()?,
+            dtmf_clock: self.dtmf_clock,
             packet_ms: self.packet_ms,
             may_send: self.may_send,
             may_receive: self.may_receive,
@@ -104,6 +106,9 @@ pub fn event(event: EngineEvent) -> Option<EventTuple> {
     Some(match event {
         EngineEvent::RecordingFailed { recording, error } => {
             ("recording_failed", recording.0, error, 0)
+        }
+        EngineEvent::RecordingClosed { recording } => {
+            ("recording_closed", recording.0, String::new(), 0)
         }
         EngineEvent::Media(event) => match event {
             Event::Digit {

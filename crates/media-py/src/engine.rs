@@ -282,9 +282,11 @@ pub struct Statistics {
     buffer_delay_ms: f64,
     r_factor: Option<f64>,
     mos: Option<f64>,
+    model: Option<&'static str>,
     strangers: u64,
     srtp_failures: u64,
     malformed: u64,
+    unexpected: u64,
     remote: Option<(String, u16)>,
     transcoded: bool,
 }
@@ -306,9 +308,11 @@ impl Statistics {
             buffer_delay_ms: core.buffer_delay_ms,
             r_factor: core.r_factor,
             mos: core.mos,
+            model: core.model,
             strangers: core.strangers,
             srtp_failures: core.srtp_failures,
             malformed: core.malformed,
+            unexpected: core.unexpected,
             remote: core
                 .remote
                 .map(|remote| (remote.ip().to_string(), remote.port())),

@@ -11,7 +11,7 @@ from sent.calls.live_call import LiveCall
 from sent.calls.tools import RecordingTicket
 from sent.kit.errors import SentError
 from sent.media.port import MediaError
-from sent.media.types import MediaLegId, RecordingFailed, RecordingHandle
+from sent.media.types import MediaEvent, MediaLegId, RecordingClosed, RecordingFailed, RecordingHandle
 
 log = structlog.get_logger("sent.calls")
 
@@ -28,6 +28,8 @@ class CallRecording:
         self._handle: RecordingHandle | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._beginning: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        """The engine has closed the file, or given it up."""
 
     def begin(self, left: MediaLegId, right: MediaLegId) -> None:
         """``left`` is the caller's media, ``right`` the callee's."""
@@ -58,9 +60,21 @@ class CallRecording:
             log.exception("calls.recorder_failed", call=str(call.id))
             self._not_recorded("an internal error")
         else:
-            self._unsubscribe = live.tools.media_events.subscribe_recording(self._handle, live.media_event)
+            self._unsubscribe = live.tools.media_events.subscribe_recording(self._handle, self._on_event)
             call.is_recording = True
             live.changed()
+
+    def _on_event(self, event: MediaEvent) -> None:
+        match event:
+            case RecordingFailed():
+                self._ended.set()
+                # Here, and not through the call's inbox alone, which nobody reads any more when the call ends.
+                self.failed(event)
+                self._live.media_event(event)
+            case RecordingClosed():
+                self._ended.set()
+            case _:
+                pass
 
     def _not_recorded(self, why: str) -> None:
         self._live.call.recording_error = f"The call was not recorded: {why.rstrip('.')}."
@@ -77,18 +91,15 @@ class CallRecording:
         self._live.flag(call.recording_error)
 
     async def finish(self) -> None:
-        """Close the file and hand it over. The engine's file is whole when ``stop_recording`` returns."""
+        """Close the file and hand it over, once the engine says that it is whole."""
         call, recorder = self._live.call, self._live.tools.recorder
         if self._beginning is not None:
             # Not cancelled: a ticket that was handed out must be given back. It is bounded by its own time-out.
             await self._beginning
+        if self._handle is not None:
+            await self._close_file(self._handle)
         if self._unsubscribe is not None:
             self._unsubscribe()
-        if self._handle is not None:
-            try:
-                self._live.engine.stop_recording(self._handle)
-            except MediaError as error:
-                call.recording_error = call.recording_error or f"The recording did not close: {error.message}"
         call.is_recording = False
         if self._ticket is None or recorder is None:
             return
@@ -99,3 +110,13 @@ class CallRecording:
             why = error.message if isinstance(error, SentError) else "the recorder did not answer in time"
             call.recording_error = call.recording_error or f"The recording is still in the spool: {why}"
             log.warning("calls.recording_not_finished", call=str(call.id), why=why)
+
+    async def _close_file(self, handle: RecordingHandle) -> None:
+        live, call = self._live, self._live.call
+        try:
+            live.engine.stop_recording(handle)
+            async with asyncio.timeout(live.tools.times.recorder):
+                await self._ended.wait()
+        except (TimeoutError, MediaError) as error:
+            why = error.message if isinstance(error, MediaError) else "the disk did not answer in time."
+            call.recording_error = call.recording_error or f"The recording did not close: {why}"

@@ -10,7 +10,6 @@ from sent.calls.ending import Blame, EndCode, Ending
 
 STATUS: Mapping[EndCode, int] = MappingProxyType(
     {
-        EndCode.HUNG_UP: 480,  # an operator's hang-up, or a callee's in the moment of its answer
         EndCode.CANCELLED: 487,
         EndCode.BUSY: 486,
         EndCode.DECLINED: 603,
@@ -27,7 +26,9 @@ STATUS: Mapping[EndCode, int] = MappingProxyType(
     }
 )
 """What a caller that was not answered gets when the ending itself brings no final status. The codes that are absent
-end an answered leg or cancel an outgoing one."""
+end an answered leg or cancel an outgoing one; when such an end meets a call in the moment before its answer (an
+operator hangs up, a callee answers and is gone), the caller gets `_OTHERWISE`: some final answer it must have."""
+_OTHERWISE = 480
 
 BLAME: Mapping[EndCode, Blame] = MappingProxyType(
     {
@@ -64,7 +65,7 @@ def completed(ending: Ending, *, answered: bool = False) -> Ending:
     blame = ending.blame if ending.blame is not Blame.NONE else BLAME.get(ending.code, Blame.NONE)
     status = ending.sip_status
     if status is None and not answered:
-        status = STATUS.get(ending.code)
+        status = STATUS.get(ending.code, _OTHERWISE)
     return replace(ending, blame=blame, sip_status=status)
 
 

@@ -223,12 +223,18 @@ class LiveCall:
                 log.error("calls.work_failed", call=str(self.call.id), exc_info=outcome)
 
     async def all_ended(self, seconds: float) -> None:
-        """Wait until every leg has reported its end; after ``seconds`` the rest are taken for ended, and flagged."""
-        deadline = self.time() + seconds
-        while waiting := [leg for leg in self.call.legs if leg.state is not LegState.ENDED]:
-            if await self.inbox.get(deadline) is None and self.time() >= deadline:
-                for leg in waiting:
+        """Wait until every leg has reported its end; after ``seconds``, or when cut short, the rest are taken for
+        ended, and flagged."""
+        begun = self.time()
+        deadline = begun + seconds
+        try:
+            while any(leg.state is not LegState.ENDED for leg in self.call.legs):
+                if await self.inbox.get(deadline) is None and self.time() >= deadline:
+                    return
+        finally:
+            for leg in self.call.legs:
+                if leg.state is not LegState.ENDED:
                     leg.move(LegMove.ENDED)
                     leg.ended_at = self.call.now()
-                    self.call.flag(f"{leg.show()}'s leg did not confirm its end within {seconds:g} s.", leg)
-                return
+                    waited = round(self.time() - begun, 1)
+                    self.call.flag(f"{leg.show()}'s leg did not confirm its end within {waited:g} s.", leg)

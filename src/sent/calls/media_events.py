@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from sent.media.types import MediaEvent, MediaLegId, RecordingFailed, RecordingHandle
+from sent.media.types import MediaEvent, MediaLegId, RecordingClosed, RecordingFailed, RecordingHandle
 
 Sink = Callable[[MediaEvent], None]
 _Key = TypeVar("_Key", MediaLegId, RecordingHandle)
@@ -21,7 +21,7 @@ class MediaEvents:
         self._recordings: dict[RecordingHandle, list[Sink]] = {}
 
     def dispatch(self, event: MediaEvent) -> None:
-        if isinstance(event, RecordingFailed):
+        if isinstance(event, RecordingFailed | RecordingClosed):
             sinks = self._recordings.get(event.recording, ())
         else:
             sinks = self._legs.get(event.leg, ())

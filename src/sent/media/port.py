@@ -80,7 +80,7 @@ class MediaEngine(Protocol):
         """
 
     def stop_recording(self, recording: RecordingHandle) -> None:
-        """Flush and close. When this returns, the file is whole."""
+        """Flush and close, without waiting for the disk: `RecordingClosed` says when the file is whole."""
 
     def statistics(self, leg: MediaLegId) -> LegStatistics: ...
 

@@ -44,7 +44,9 @@ class RtpSettings:
     """All that a negotiation decided for one RTP leg; given whole, each time it changes.
 
     ``receive``: what the peer may send us, with *our* payload types. ``send``: the one codec that we send,
-    with the *peer's* payload type. Telephone-event payload types are RFC 4733; None where not negotiated.
+    with the *peer's* payload type. Telephone-event payload types are RFC 4733; None where not negotiated;
+    ``dtmf_clock`` is the rate of the one that goes with the codec (many phones offer telephone-event/8000 alone beside
+    Opus).
     ``remote`` is (address, port) from the SDP, None until known. ``latch_from`` lists the addresses that a first
     packet may come from besides ``remote`` (the signalling source of a phone behind NAT); once latched,
     everything else is dropped and counted as a stranger.
@@ -58,13 +60,18 @@ class RtpSettings:
     latch_from: tuple[str, ...] = ()
     dtmf_receive: int | None = None
     dtmf_send: int | None = None
+    dtmf_clock: int = 8000
     packet_ms: int = 20
     may_send: bool = True
     may_receive: bool = True
     local_srtp: SrtpKey | None = None
     remote_srtp: SrtpKey | None = None
     silence_ms: tuple[int, ...] = (5_000, 30_000)
-    """Thresholds without any packet from the peer; each crossing gives one `Silence` event."""
+    """Thresholds without RTP from the peer; each crossing gives one `Silence` event.
+
+    The last one, after which a peer is taken for gone, also asks that no RTCP report came: a phone that is muted or
+    holds may send those only.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +112,16 @@ class LegStatistics:
     buffer_delay_ms: float = 0.0
     r_factor: float | None = None
     mos: float | None = None
-    """E-model, ITU-T G.107 with the values of TARGETS; None before enough packets were seen."""
+    """E-model, ITU-T G.107; None before enough packets were seen, and for a codec without known values."""
+    model: str | None = None
+    """The formula behind ``r_factor`` and ``mos`` with the codec whose values it takes. Opus has no agreed narrowband
+    values: ``G.107, Opus taken as G.711 with concealment`` is not comparable with other codecs' figures."""
     strangers: int = 0
     """Packets dropped since they came from an address that took no part in the negotiation."""
     srtp_failures: int = 0
     malformed: int = 0
+    unexpected: int = 0
+    """Valid packets without use: a payload type that was not negotiated (comfort noise), or no payload."""
     remote: tuple[str, int] | None = None
     """Where packets really come from (after the latch)."""
     transcoded: bool = False
@@ -133,7 +145,7 @@ class PlaybackEnded:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing was received for ``ms`` (one of the thresholds), while we may receive."""
+    """No RTP was received for ``ms`` (one of the thresholds of `RtpSettings.silence_ms`), while we may receive."""
 
     leg: MediaLegId
     ms: int
@@ -164,7 +176,16 @@ class RecordingFailed:
     """The operating system's words, e.g. ``No space left on device``."""
 
 
-MediaEvent = Digit | PlaybackEnded | Silence | MediaResumed | MarkReached | StreamReadable | RecordingFailed
+@dataclass(frozen=True, slots=True)
+class RecordingClosed:
+    """After ``stop_recording``: the file is whole and on the disk. `RecordingFailed` may come instead."""
+
+    recording: RecordingHandle
+
+
+MediaEvent = (
+    Digit | PlaybackEnded | Silence | MediaResumed | MarkReached | StreamReadable | RecordingFailed | RecordingClosed
+)
 
 
 @dataclass(frozen=True, slots=True)

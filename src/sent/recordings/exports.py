@@ -19,6 +19,7 @@ from sent.infra.audit import record
 from sent.infra.db import Actor, Database
 from sent.infra.storage import Store
 from sent.infra.vault import Vault
+from sent.kit.errors import SentError
 from sent.recordings import repository
 from sent.recordings.errors import BadFormat, RecordingNotFound, RecordingNotReady
 from sent.recordings.models import Recording, RecordingState, key_context
@@ -85,11 +86,23 @@ class Exports:
             assert recording.sealed_key is not None, "only an expired recording has no key"
             key = await self._vault.open(conn, organization_id, key_context(recording_id), recording.sealed_key)
             await record(conn, "recording.export", f"recordings/{recording_id}", {"format": str(form)})
-        with tempfile.TemporaryDirectory(prefix="sent-export-") as folder:
-            async with self._slots:
-                spooled = await self._spooled_file(recording, Path(folder))
-                await asyncio.to_thread(self._render, form, spooled, key, out)
+        async with self._slots:
+            try:
+                await self._write_out(recording, form, key, out)
+            except (OSError, SentError):
+                # It may have been moved from the spool to the file store in this moment.
+                async with self._database.transaction(organization_id, actor) as conn:
+                    moved = await repository.read(conn, recording_id)
+                if recording.store_key is not None or moved is None or moved.store_key is None:
+                    raise
+                recording = moved
+                await self._write_out(recording, form, key, out)
         return recording
+
+    async def _write_out(self, recording: Recording, form: ExportFormat, key: bytes, out: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="sent-export-") as folder:
+            spooled = await self._spooled_file(recording, Path(folder))
+            await asyncio.to_thread(self._render, form, spooled, key, out)
 
     async def _spooled_file(self, recording: Recording, folder: Path) -> Path:
         """The encrypted file: the spool's own, or a copy out of the file store."""

@@ -23,7 +23,8 @@ from sent.kit.errors import SentError, Unavailable
 from sent.kit.ids import uuid7
 from sent.recordings import repository
 from sent.recordings.errors import RecordingRefused
-from sent.recordings.models import RecordingTicket, key_context
+from sent.recordings.keeping import keep_days
+from sent.recordings.models import RecordingState, RecordingTicket, key_context
 from sent.recordings.spool import Spool, SpoolEntry
 
 log = get_logger(__name__)
@@ -34,6 +35,7 @@ INTERRUPTED = "SENT stopped while it was recording. It is kept up to there."
 _ACTOR = Actor("system", "recorder")
 _MAX_PENDING = 10_000
 _DISK_THREADS = 2
+_MOVED = frozenset({RecordingState.STORED, RecordingState.FAILED, RecordingState.EXPIRED})
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 10.0
 
 
@@ -45,7 +47,7 @@ class Ticket(Protocol):
 
 
 class Recorder:
-    """Implements `calls`' recorder port. ``keep`` is how long recordings are kept; None: until deleted by hand.
+    """Implements `calls`' recorder port. How long recordings are kept is each organization's own (`keeping`).
 
     Start with `recover`, then run `run` for as long as the process lives.
     """
@@ -58,7 +60,6 @@ class Recorder:
         jobs: Jobs,
         metrics: Metrics,
         *,
-        keep: timedelta | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._spool = spool
@@ -66,24 +67,31 @@ class Recorder:
         self._vault = vault
         self._jobs = jobs
         self._metrics = metrics
-        self._keep = keep
         self._now = now
         self._running: dict[UUID, RecordingTicket] = {}
         self._pending: dict[UUID, SpoolEntry] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
         # Threads of its own: a call that is to be recorded must not queue behind somebody's export.
         self._threads = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="recorder")
         self._rescan = False
 
     async def begin(self, organization_id: UUID, call_id: UUID) -> RecordingTicket:
-        """A new place to record to, its key safe on the disk. Raises `RecordingRefused`; the call goes on."""
+        """A new place to record to, its key safe on the disk. Raises `RecordingRefused`; the call goes on.
+
+        Whoever stops waiting has no ticket, and none stays behind.
+        """
         recording_id = uuid7()
         ticket = RecordingTicket(
             recording_id, organization_id, call_id, self._now(), self._spool.file(recording_id), token_bytes(32)
         )
         entry = SpoolEntry(ticket, self._spool.owner)
+        claim = asyncio.ensure_future(self._on_disk(self._claim, entry))
         try:
-            await self._on_disk(self._claim, entry)
+            await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            claim.add_done_callback(lambda done: self._forget(done, recording_id))
+            raise
         except RecordingRefused as refused:
             self._metrics.recordings.of(outcome="refused").inc()
             log.error("recordings.refused", call_id=str(call_id), code=refused.code, error=refused.message)
@@ -95,18 +103,27 @@ class Recorder:
 
     async def finish(self, ticket: Ticket, error: str | None) -> None:
         """The engine has closed the file. ``error`` says why it ended early. Never raises for a full disk; the
-        second time does nothing.
+        second time does nothing. It is done to its end also when the caller stops waiting.
         """
         begun = self._running.pop(ticket.id, None)
         if begun is None:
             return
-        entry = SpoolEntry(begun, self._spool.owner, self._now(), error)
+        task = asyncio.ensure_future(self._finish(SpoolEntry(begun, self._spool.owner, self._now(), error)))
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        await asyncio.shield(task)
+
+    async def _finish(self, entry: SpoolEntry) -> None:
         try:
             await self._on_disk(self._spool.write, entry)
         except OSError as failure:
             # The ticket on the disk says "still recording", so a crash now would be recovered as an interruption.
-            log.warning("recordings.ticket_not_written", recording_id=str(ticket.id), error=str(failure))
+            log.warning("recordings.ticket_not_written", recording_id=str(entry.ticket.id), error=str(failure))
         self._put(entry)
+
+    def _forget(self, claim: asyncio.Future[None], recording_id: UUID) -> None:
+        if not claim.cancelled() and claim.exception() is None:
+            self._threads.submit(self._spool.remove, recording_id)
 
     async def recover(self) -> int:
         """Finish what processes that died left in the spool; returns how many. Once, before the first `begin`."""
@@ -216,13 +233,18 @@ class Recorder:
         """Row, end and job in one transaction; each part does nothing when it was done before."""
         ticket = entry.ticket
         async with self._database.transaction(ticket.organization_id, _ACTOR) as conn:
-            if await repository.read(conn, ticket.id) is None:
+            known = await repository.read(conn, ticket.id)
+            if known is None:
                 await self._insert(conn, ticket)
             if entry.ended_at is None:
                 return
-            expires_at = entry.ended_at + self._keep if self._keep else None
+            days = await keep_days(conn, ticket.organization_id)
+            expires_at = entry.ended_at + timedelta(days=days) if days is not None else None
             if await repository.finish(conn, ticket.id, entry.ended_at, entry.error, expires_at):
                 await defer_store(self._jobs, conn, ticket.id, ticket.organization_id)
+        if known is not None and known.state in _MOVED:
+            # A crash came between the database and the spool. The ticket holds the key: it must not outlive the row's.
+            await asyncio.to_thread(self._spool.remove, ticket.id)
 
     async def _insert(self, conn: Connection, ticket: RecordingTicket) -> None:
         sealed = await self._vault.seal(conn, ticket.organization_id, key_context(ticket.id), ticket.key)

@@ -78,6 +78,33 @@ FILE_DELETED_SQL: LiteralString = """
 """
 
 
+READ_SETTINGS_SQL: LiteralString = """
+    SELECT keep_days FROM recording_settings WHERE organization_id = %(organization_id)s
+"""
+
+PUT_KEEP_DAYS_SQL: LiteralString = """
+    INSERT INTO recording_settings (organization_id, keep_days) VALUES (%(organization_id)s, %(days)s)
+    ON CONFLICT (organization_id) DO UPDATE SET keep_days = excluded.keep_days
+"""
+
+MOVE_ENDS_SQL: LiteralString = """
+    UPDATE recordings SET expires_at = ended_at + make_interval(days => %(days)s::integer)
+    WHERE organization_id = %(organization_id)s AND state IN ('spooled', 'stored', 'failed')
+      AND expires_at IS DISTINCT FROM ended_at + make_interval(days => %(days)s::integer)
+"""
+
+COUNT_OVER_SQL: LiteralString = """
+    SELECT count(*) FROM recordings
+    WHERE organization_id = %(organization_id)s AND state IN ('spooled', 'stored', 'failed')
+      AND ended_at + make_interval(days => %(days)s::integer) <= now()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsRow:
+    keep_days: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class FileRow:
     id: UUID
@@ -166,3 +193,22 @@ async def expire(conn: Connection, recording_id: UUID) -> None:
 
 async def file_deleted(conn: Connection, recording_id: UUID) -> None:
     await conn.execute(FILE_DELETED_SQL, {"id": recording_id})
+
+
+async def read_settings(conn: Connection, organization_id: UUID) -> SettingsRow | None:
+    async with conn.cursor(row_factory=class_row(SettingsRow)) as cursor:
+        await cursor.execute(READ_SETTINGS_SQL, {"organization_id": organization_id})
+        return await cursor.fetchone()
+
+
+async def put_keep_days(conn: Connection, organization_id: UUID, days: int | None) -> None:
+    """The setting, and with it the end of every recording that is there."""
+    values = {"organization_id": organization_id, "days": days}
+    await conn.execute(PUT_KEEP_DAYS_SQL, values)
+    await conn.execute(MOVE_ENDS_SQL, values)
+
+
+async def count_over(conn: Connection, organization_id: UUID, days: int | None) -> int:
+    cursor = await conn.execute(COUNT_OVER_SQL, {"organization_id": organization_id, "days": days})
+    row = await cursor.fetchone()
+    return int(row[0]) if row is not None else 0

@@ -1,5 +1,5 @@
 """The tables of `recordings`, by class."""
 
-TENANT: tuple[str, ...] = ("recordings",)
+TENANT: tuple[str, ...] = ("recordings", "recording_settings")
 EPHEMERAL: tuple[str, ...] = ()
 PLATFORM: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sent.sdp.audio_line import (
@@ -184,11 +184,6 @@ def _agree(wanted: Direction, theirs: Direction) -> Direction:
     return direction_of(sends=wanted.sends and theirs.receives, receives=wanted.receives and theirs.sends)
 
 
-def _event_number(formats: Iterable[Format], codec: Format) -> int | None:
-    event = events_for(formats, codec.clock_rate)
-    return None if event is None else event.payload_type
-
-
 def _negotiated(
     remote: SessionDescription,
     index: int,
@@ -205,6 +200,7 @@ def _negotiated(
     rtp, rtcp = remote_addresses(remote, media, rtcp_mux=rtcp_mux)
     receive = tuple(fmt for fmt in ours if is_speech(fmt))
     send = tuple(fmt for fmt in theirs if is_speech(fmt))
+    event_in, event_out = events_for(ours, receive[0].clock_rate), events_for(theirs, send[0].clock_rate)
     return Negotiated(
         media_index=index,
         receive=receive,
@@ -214,8 +210,9 @@ def _negotiated(
         remote=rtp,
         remote_rtcp=rtcp,
         rtcp_mux=rtcp_mux,
-        dtmf_receive=_event_number(ours, receive[0]),
-        dtmf_send=_event_number(theirs, send[0]),
+        dtmf_receive=event_in.payload_type if event_in is not None else None,
+        dtmf_send=event_out.payload_type if event_out is not None else None,
+        dtmf_clock=event_out.clock_rate if event_out is not None else 8000,
         packet_ms=packet_time(media, packet_ms),
         local_crypto=crypto[0] if crypto else None,
         remote_crypto=crypto[1] if crypto else None,

@@ -70,6 +70,8 @@ class Negotiated:
     rtcp_mux: bool = False
     dtmf_receive: int | None = None
     dtmf_send: int | None = None
+    dtmf_clock: int = 8000
+    """Of both telephone-events: the codec's clock, or 8000 Hz, which many phones offer alone beside Opus."""
     packet_ms: int = 20
     local_crypto: Crypto | None = None
     remote_crypto: Crypto | None = None

@@ -23,6 +23,7 @@ from sent.media.types import (
     MediaResumed,
     PlaybackEnded,
     PlaybackId,
+    RecordingClosed,
     RecordingFailed,
     RecordingHandle,
     RtpPorts,
@@ -96,6 +97,8 @@ class FakeEngine:
         self.files: dict[Path, int] = {}
         self.events: list[MediaEvent] = []
         """Everything that was reported, in order."""
+        self.disk_answers = True
+        """False: the files of stopped recordings are never reported as closed."""
         self._pairs = pairs
         self._last_id = 0
         self._sink: Callable[[MediaEvent], None] | None = None
@@ -290,8 +293,11 @@ class FakeEngine:
 
     def stop_recording(self, recording: RecordingHandle) -> None:
         self._note("stop_recording", recording)
-        if recording in self.recordings:
-            self.recordings[recording].running = False
+        one = self.recordings.get(recording)
+        if one is not None and one.running:
+            one.running = False
+            if self.disk_answers:
+                self.inject(RecordingClosed(recording))
 
     def statistics(self, leg: MediaLegId) -> LegStatistics:
         return self._leg(leg).statistics

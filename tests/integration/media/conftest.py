@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from sent.media.port import MediaEngine
-from sent.media.types import MediaLegId
+from sent.media.types import MediaEvent, MediaLegId, RecordingClosed, RecordingHandle
 from sent.testing.rtp_peer import Connect, RtpPeer, settings_for
 
 
@@ -39,3 +40,21 @@ def connect(engine: MediaEngine) -> Iterator[Connect]:
     yield make
     for peer in peers:
         peer.close()
+
+
+@pytest.fixture
+def stop(engine: MediaEngine) -> Callable[[RecordingHandle], None]:
+    """Stop a recording and wait for its file to be whole; events that come meanwhile are lost."""
+
+    async def until_closed(recording: RecordingHandle) -> None:
+        closed = asyncio.Event()
+
+        def heard(event: MediaEvent) -> None:
+            if event == RecordingClosed(recording):
+                closed.set()
+
+        engine.listen(heard)
+        engine.stop_recording(recording)
+        await asyncio.wait_for(closed.wait(), 2)
+
+    return lambda recording: asyncio.run(until_closed(recording))

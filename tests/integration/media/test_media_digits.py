@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sent.media.port import MediaEngine
-from sent.media.types import Digit, MediaEvent
+from sent.media.types import Codec, Digit, MediaEvent
 from sent.testing.audio import listen, tone
 from sent.testing.rtp_peer import Connect, converse
 
@@ -63,3 +63,18 @@ async def test_a_digit_without_marker_or_first_packets_still_counts(engine: Medi
         alice.socket.sendto(end, alice.remote)
     await asyncio.sleep(0.1)
     assert events == [Digit(a, "7", 100)]
+
+
+async def test_events_at_8_khz_beside_opus_have_the_right_length(engine: MediaEngine, connect: Connect) -> None:
+    opus = Codec(111, "opus", 48_000, 2)
+    (alice, a), (bob, b) = connect(receive=(opus,), send=opus), connect()
+    events: list[MediaEvent] = []
+    engine.listen(events.append)
+    engine.bridge(a, b)
+    alice.press("5", 120)
+    await asyncio.to_thread(converse, 0.5, alice, bob)
+    assert events == [Digit(a, "5", 120)]
+    assert bob.digits == [("5", 960)]
+    engine.send_digits(a, "7", duration_ms=200)
+    await asyncio.to_thread(converse, 0.5, silent=(alice, bob))
+    assert alice.digits == [("7", 1_600)]

@@ -6,17 +6,19 @@ import signal
 import subprocess
 import sys
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sent.media.port import MediaEngine, MediaError
-from sent.media.types import RecordingFailed
+from sent.media.types import RecordingFailed, RecordingHandle
 from sent.testing.audio import Samples, gaps, level_of, listen, tone
 from sent.testing.rtp_peer import Connect, converse
 
 pytestmark = pytest.mark.engine
 
+Stop = Callable[[RecordingHandle], None]
 KEY, ID = bytes(range(32)), bytes(range(16))
 
 
@@ -32,7 +34,7 @@ def read_all(path: Path, key: bytes = KEY, rate: int = 8_000) -> tuple[Samples, 
     return stereo[::2], stereo[1::2]
 
 
-def test_each_side_is_in_its_channel(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+def test_each_side_is_in_its_channel(engine: MediaEngine, connect: Connect, tmp_path: Path, stop: Stop) -> None:
     from sent.media.engine import open_spool
 
     (alice, a), (bob, b) = connect(), connect(8)
@@ -41,7 +43,7 @@ def test_each_side_is_in_its_channel(engine: MediaEngine, connect: Connect, tmp_
     alice.play(tone(440, 1500))
     bob.play(tone(1000, 1500))
     converse(1.5, alice, bob)
-    engine.stop_recording(recording)
+    stop(recording)
     left, right = read_all(tmp_path / "call")
     assert listen(left).is_tone(440, -13)
     assert listen(right).is_tone(1000, -13)
@@ -54,12 +56,12 @@ def test_each_side_is_in_its_channel(engine: MediaEngine, connect: Connect, tmp_
     assert (tmp_path / "call").stat().st_mode & 0o777 == 0o600
 
 
-def test_nothing_is_readable_without_the_key(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+def test_nothing_is_readable_without_the_key(engine: MediaEngine, connect: Connect, tmp_path: Path, stop: Stop) -> None:
     alice, a = connect()
     recording = engine.start_recording(tmp_path / "call", KEY, ID, a, a)
     alice.play(tone(440, 500))
     converse(0.5, alice)
-    engine.stop_recording(recording)
+    stop(recording)
     written = (tmp_path / "call").read_bytes()
     assert len(written) > 3_000
     assert not any(packet.payload in written for packet in alice.sent)
@@ -69,7 +71,9 @@ def test_nothing_is_readable_without_the_key(engine: MediaEngine, connect: Conne
 
 
 @pytest.mark.parametrize("clock_runs_on", [True, False])
-def test_a_gap_stays_where_it_was(engine: MediaEngine, connect: Connect, tmp_path: Path, clock_runs_on: bool) -> None:
+def test_a_gap_stays_where_it_was(
+    engine: MediaEngine, connect: Connect, tmp_path: Path, stop: Stop, clock_runs_on: bool
+) -> None:
     """Some phones stop their RTP clock while they send nothing, around a hold for one."""
     (alice, a), (bob, b) = connect(), connect()
     engine.bridge(a, b)
@@ -80,7 +84,7 @@ def test_a_gap_stays_where_it_was(engine: MediaEngine, connect: Connect, tmp_pat
     converse(0.6, bob, silent=(alice,))
     alice.skip(600 if clock_runs_on else 0)
     converse(0.5, alice, bob)
-    engine.stop_recording(recording)
+    stop(recording)
     left, right = read_all(tmp_path / "call")
     inside = [gap for gap in gaps(left) if 100 < gap[0] < 1_400]
     assert len(inside) == 1
@@ -89,7 +93,7 @@ def test_a_gap_stays_where_it_was(engine: MediaEngine, connect: Connect, tmp_pat
     assert level_of(right[1600:11_200]) == pytest.approx(-13, abs=0.5)
 
 
-def test_a_stream_leg_is_recorded_too(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+def test_a_stream_leg_is_recorded_too(engine: MediaEngine, connect: Connect, tmp_path: Path, stop: Stop) -> None:
     alice, a = connect()
     stream = engine.open_stream(16_000)
     engine.bridge(a, stream)
@@ -97,13 +101,13 @@ def test_a_stream_leg_is_recorded_too(engine: MediaEngine, connect: Connect, tmp
     engine.stream_write(stream, tone(700, 1_000, 16_000).tobytes())
     alice.play(tone(440, 1_000))
     converse(1.0, alice)
-    engine.stop_recording(recording)
+    stop(recording)
     left, right = read_all(tmp_path / "call", rate=16_000)
     assert listen(left, 16_000).is_tone(440, -13)
     assert listen(right, 16_000).is_tone(700, -13)
 
 
-def test_a_recording_outlives_a_leg(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+def test_a_recording_outlives_a_leg(engine: MediaEngine, connect: Connect, tmp_path: Path, stop: Stop) -> None:
     (alice, a), (bob, b) = connect(), connect()
     engine.bridge(a, b)
     recording = engine.start_recording(tmp_path / "call", KEY, ID, a, b)
@@ -112,14 +116,14 @@ def test_a_recording_outlives_a_leg(engine: MediaEngine, connect: Connect, tmp_p
     converse(0.5, alice, bob)
     engine.close(a)
     converse(0.5, bob)
-    engine.stop_recording(recording)
+    stop(recording)
     left, right = read_all(tmp_path / "call")
     assert listen(left[:4000]).is_tone(440)
     assert level_of(left[4800:]) < -60
     assert level_of(right[1600:7200]) == pytest.approx(-13, abs=0.5)
 
 
-def test_two_recorded_calls_are_joined(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+def test_two_recorded_calls_are_joined(engine: MediaEngine, connect: Connect, tmp_path: Path, stop: Stop) -> None:
     """A consultation that becomes a transfer: the calls live on different threads, and both recordings go on."""
     (alice, a), (carol, c), (bob, b), (dave, d) = (connect() for _ in range(4))
     engine.bridge(a, b)
@@ -135,8 +139,8 @@ def test_two_recorded_calls_are_joined(engine: MediaEngine, connect: Connect, tm
     alice.forget()
     carol.forget()
     converse(0.8, alice, carol)
-    engine.stop_recording(first)
-    engine.stop_recording(second)
+    stop(first)
+    stop(second)
     assert listen(alice.heard()).is_tone(1000, -13)
     assert listen(carol.heard()).is_tone(400, -13)
     for name, frequencies in (("first", (400, 700)), ("second", (1000, 1300))):
@@ -147,7 +151,7 @@ def test_two_recorded_calls_are_joined(engine: MediaEngine, connect: Connect, tm
         assert level_of(right[5_600:]) < -60
 
 
-def test_ogg_opus_is_what_every_player_reads(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+def test_ogg_opus_is_what_every_player_reads(engine: MediaEngine, connect: Connect, tmp_path: Path, stop: Stop) -> None:
     """Page by page (RFC 3533 §6, RFC 7845 §3): headers, channels, and a length without the encoder's delay."""
     from sent.media.engine import render_ogg
 
@@ -156,7 +160,7 @@ def test_ogg_opus_is_what_every_player_reads(engine: MediaEngine, connect: Conne
     recording = engine.start_recording(tmp_path / "call", KEY, ID, a, b)
     alice.play(tone(440, 1_500))
     converse(1.5, alice, bob)
-    engine.stop_recording(recording)
+    stop(recording)
     render_ogg(tmp_path / "call", KEY, tmp_path / "call.ogg")
     octets = (tmp_path / "call.ogg").read_bytes()
     pages = []
@@ -177,14 +181,14 @@ def test_ogg_opus_is_what_every_player_reads(engine: MediaEngine, connect: Conne
     assert sorted(path.name for path in tmp_path.iterdir()) == ["call", "call.ogg"]
 
 
-def test_half_a_chunk_at_the_end_is_left_out(engine: MediaEngine, connect: Connect, tmp_path: Path) -> None:
+def test_half_a_chunk_at_the_end_is_left_out(engine: MediaEngine, connect: Connect, tmp_path: Path, stop: Stop) -> None:
     from sent.media.engine import open_spool
 
     alice, a = connect()
     recording = engine.start_recording(tmp_path / "call", KEY, ID, a, a)
     alice.play(tone(440, 2_400))
     converse(2.4, alice)
-    engine.stop_recording(recording)
+    stop(recording)
     whole = (tmp_path / "call").read_bytes()
     (tmp_path / "cut").write_bytes(whole[:-7])
     assert open_spool(tmp_path / "cut", KEY, 8_000).info().truncated

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from sent.media.port import MediaEngine, MediaError
-from sent.media.types import Codec, RtpSettings, ToneStep
+from sent.media.types import Codec, RecordingHandle, RtpSettings, ToneStep
 from sent.testing.rtp_peer import Connect, converse
 
 pytestmark = pytest.mark.engine
 
+Stop = Callable[[RecordingHandle], None]
 TONE = (ToneStep((425.0,), 1_000),)
 
 
@@ -22,7 +26,7 @@ def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def one_call(engine: MediaEngine, spool: Path, number: int) -> None:
+def one_call(engine: MediaEngine, spool: Path, number: int, stop: Stop) -> None:
     """Two legs and a stream leg with all that a leg can have; closed in the middle of everything."""
     codec = Codec(0, "PCMU")
     (a, ports), (b, _) = engine.open_rtp("127.0.0.1"), engine.open_rtp("127.0.0.1")
@@ -40,18 +44,18 @@ def one_call(engine: MediaEngine, spool: Path, number: int) -> None:
     for leg in (a, stream, b):
         engine.close(leg)
     if recording is not None:
-        engine.stop_recording(recording)
+        stop(recording)
         (spool / str(number)).unlink()
 
 
-def test_a_thousand_legs_leave_nothing(engine: MediaEngine, tmp_path: Path) -> None:
+def test_a_thousand_legs_leave_nothing(engine: MediaEngine, tmp_path: Path, stop: Stop) -> None:
     for number in range(20):
-        one_call(engine, tmp_path, number)
+        one_call(engine, tmp_path, number, stop)
     process = psutil.Process()
     before = (descriptors(), process.num_threads())
     memory = process.memory_full_info().uss
     for number in range(334):
-        one_call(engine, tmp_path, number)
+        one_call(engine, tmp_path, number, stop)
     assert (descriptors(), process.num_threads()) == before
     assert process.memory_full_info().uss - memory < 4 << 20
     health = engine.health()
@@ -60,7 +64,7 @@ def test_a_thousand_legs_leave_nothing(engine: MediaEngine, tmp_path: Path) -> N
 
 def test_shutting_down_closes_what_is_open(tmp_path: Path) -> None:
     pytest.importorskip("sent.media._engine", reason="the media extension is not built")
-    from sent.media.engine import RustEngine
+    from sent.media.engine import RustEngine, open_spool
 
     process = psutil.Process()
     before = (descriptors(), process.num_threads())
@@ -68,10 +72,39 @@ def test_shutting_down_closes_what_is_open(tmp_path: Path) -> None:
     leg, _ = engine.open_rtp("127.0.0.1")
     engine.play_tone(leg, TONE, loop=True)
     engine.start_recording(tmp_path / "r", bytes(32), bytes(16), leg, engine.open_stream(8_000))
+    begun = time.monotonic()
     engine.shut_down()
+    assert time.monotonic() - begun < 2
     engine.shut_down()
     assert (descriptors(), process.num_threads()) == before
-    assert (tmp_path / "r").stat().st_size > 0
+    assert not open_spool(tmp_path / "r", bytes(32), 8_000).info().truncated
+
+
+def test_an_engine_that_is_dropped_without_a_word_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("sent.media._engine", reason="the media extension is not built")
+    from sent.media.engine import RustEngine, open_spool
+
+    process = psutil.Process()
+    before = (descriptors(), process.num_threads())
+    engine = RustEngine(25_100, 25_199)
+    leg, _ = engine.open_rtp("127.0.0.1")
+    engine.play_tone(leg, TONE, loop=True)
+    engine.start_recording(tmp_path / "r", bytes(32), bytes(16), leg, leg)
+    del engine
+    gc.collect()
+    assert (descriptors(), process.num_threads()) == before
+    assert not open_spool(tmp_path / "r", bytes(32), 8_000).info().truncated
+
+
+def test_stopping_a_recording_waits_for_no_disk(engine: MediaEngine, tmp_path: Path) -> None:
+    leg, _ = engine.open_rtp("127.0.0.1")
+    slowest = 0.0
+    for number in range(50):
+        recording = engine.start_recording(tmp_path / str(number), bytes(32), bytes(16), leg, leg)
+        begun = time.perf_counter()
+        engine.stop_recording(recording)
+        slowest = max(slowest, time.perf_counter() - begun)
+    assert slowest < 0.05
 
 
 def test_lateness_is_measured(engine: MediaEngine, connect: Connect) -> None:

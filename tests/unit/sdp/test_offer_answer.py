@@ -110,9 +110,9 @@ class TestAnswer:
     def test_events_on_the_codecs_clock_else_at_8000(self) -> None:
         both = ("a=rtpmap:96 opus/48000/2", "a=rtpmap:97 telephone-event/48000", "a=rtpmap:98 telephone-event/8000")
         made = answer(offered("m=audio 5004 RTP/AVP 96 0 97 98", *both), ours(), session_id=1)
-        assert made.negotiated.dtmf_send == 97
+        assert (made.negotiated.dtmf_send, made.negotiated.dtmf_clock) == (97, 48_000)
         made = answer(offered("m=audio 5004 RTP/AVP 96 98", both[0], both[2]), ours(), session_id=1)
-        assert made.negotiated.dtmf_send == 98
+        assert (made.negotiated.dtmf_send, made.negotiated.dtmf_clock) == (98, 8_000)
         made = answer(offered("m=audio 5004 RTP/AVP 96", both[0]), ours(), session_id=1)
         assert made.negotiated.dtmf_send is None
         assert made.negotiated.dtmf_receive is None

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from sent.media.types import Codec, Digit, PlaybackEnded, RecordingFailed, RtpSettings, StreamReadable, ToneStep
+from sent.media.types import (
+    Codec,
+    Digit,
+    PlaybackEnded,
+    RecordingClosed,
+    RecordingFailed,
+    RtpSettings,
+    StreamReadable,
+    ToneStep,
+)
 from sent.testing.engine import FakeEngine
 
 PCMU = Codec(0, "PCMU")
@@ -52,6 +61,8 @@ def test_what_is_left_open_is_named() -> None:
     with pytest.raises(AssertionError, match=r"r\.spool"):
         engine.check_released()
     engine.stop_recording(recording)
+    engine.stop_recording(recording)
+    assert engine.events == [RecordingClosed(recording)]
     engine.check_released()
     assert engine.named("close") == [(leg,)]
 

@@ -40,6 +40,18 @@ impl Exchange {
         self.update_timer(leg);
     }
 
+    /// Have the leg's frames begin at `first`, when the first packet that it is to hear has waited long enough; frames
+    /// that it hears already move there. Digits keep their beat.
+    pub(super) fn start_clock(&mut self, leg: LegId, first: Time, now: Time) {
+        if let Some(slot) = self.slots.get_mut(&leg) {
+            let digits = matches!(&slot.leg, Leg::Rtp(rtp) if rtp.sender.is_sending_digits());
+            if slot.tick.is_none() || !digits {
+                slot.tick = Some(first);
+            }
+        }
+        self.update_clock(leg, now);
+    }
+
     /// Put the leg's next moment into the queue, unless it stands there for an earlier one.
     pub(super) fn update_timer(&mut self, leg: LegId) {
         let Some(slot) = self.slots.get_mut(&leg) else {

@@ -106,7 +106,8 @@ impl Exchange {
         );
         if started {
             rtp.note_transcoded();
-            self.update_clock(partner, now);
+            let first = now.plus_micros(rtp.receiver.jitter().first_wait_micros());
+            self.start_clock(partner, first, now);
         }
     }
 

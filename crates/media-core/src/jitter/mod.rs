@@ -62,5 +62,8 @@ pub trait JitterBuffer: Send {
     /// Forget all packets; the next one starts anew. Counters stay.
     fn reset(&mut self, clock_rate: u32);
 
+    /// How long the first packet after a `reset` will wait: the clock that pops had better start so much after it.
+    fn first_wait_micros(&self) -> u64;
+
     fn statistics(&self) -> JitterStatistics;
 }

@@ -8,6 +8,13 @@
 //!        empty for 200 ms; a new talk spurt
 //!        after silence; a jump of the timestamps
 //! ```
+//!
+//! The delay that this adds without jitter is `MIN_TARGET_MICROS`, 10 ms: the first packet waits so long, the exchange
+//! starts its clock at that moment, and every packet behind it that is on time waits as long. It is a margin, not a
+//! packet: a packet may come up to 10 ms later than the first one did before anything is missed. On a network with more
+//! jitter the first packet that is missed costs one concealed piece, and from then on the margin is 20 ms wider, so a
+//! jitter of 20 ms costs 20 ms of concealment once per call and 30 ms of delay. A stall of our own thread is no jitter:
+//! it reads what waits in the sockets before it pops.
 
 use std::collections::VecDeque;
 
@@ -17,15 +24,16 @@ use crate::sequence::{SequenceUnwrapper, TimestampUnwrapper};
 use crate::time::Time;
 
 const PIECE_MS: u32 = 20;
-const MIN_TARGET_MICROS: u64 = 20_000;
+const MIN_TARGET_MICROS: u64 = 10_000;
 const MAX_TARGET_MICROS: u64 = 120_000;
 const TARGET_STEP_MICROS: u64 = 20_000;
-/// The target comes down by a quarter of a step after so many pieces without starving (10 s).
-const CALM_PIECES: u32 = 500;
-/// Above target by so much: shorten when quiet; by so much more: shorten anyway.
-const SHORTEN_QUIET_MICROS: u64 = 20_000;
+/// The target comes down by half a step after so many pieces without starving (5 s).
+const CALM_PIECES: u32 = 250;
+/// Above target by a packet: shorten when quiet; by so much: shorten anyway, and sooner.
 const SHORTEN_ANYWAY_MICROS: u64 = 60_000;
-/// Below this a piece is added when quiet.
+const ANYWAY_PIECES: u32 = 25;
+/// A piece is added when quiet where half of all packets wait less (the sender's clock is slower than ours). A few such
+/// waits only show that our thread was late.
 const LENGTHEN_MICROS: u64 = 3_000;
 /// Pieces over which the shortest wait is taken (2 s).
 const WINDOW_PIECES: u32 = 100;
@@ -67,13 +75,30 @@ pub struct SteadyBuffer {
     target: u64,
     starved_ms: u32,
     calm: u32,
-    window: (u64, u32),
+    /// Packets that came too late since the last calm.
+    late_recently: u32,
+    window: Window,
     /// Bit n: the sequence number n + 1 before the next was played.
     played: u128,
     /// Numbers of packets without audio, in the order that they came.
     skipped: VecDeque<u64>,
     statistics: JitterStatistics,
 }
+
+/// The waits of the last pieces.
+#[derive(Clone, Copy)]
+struct Window {
+    shortest: u64,
+    /// Waits below `LENGTHEN_MICROS`.
+    short: u32,
+    count: u32,
+}
+
+const EMPTY: Window = Window {
+    shortest: u64::MAX,
+    short: 0,
+    count: 0,
+};
 
 #[derive(Clone, Copy)]
 struct Next {
@@ -95,7 +120,8 @@ impl SteadyBuffer {
             target: MIN_TARGET_MICROS,
             starved_ms: 0,
             calm: 0,
-            window: (u64::MAX, 0),
+            late_recently: 0,
+            window: EMPTY,
             played: 0,
             skipped: VecDeque::new(),
             statistics: JitterStatistics::default(),
@@ -149,13 +175,15 @@ impl SteadyBuffer {
     fn start_anew(&mut self) {
         self.next = None;
         self.starved_ms = 0;
-        self.window = (u64::MAX, 0);
+        self.window = EMPTY;
     }
 
     fn starve(&mut self, next: Next) -> Pop<'_> {
         if self.starved_ms == 0 {
             self.calm = 0;
-            self.target = (self.target + TARGET_STEP_MICROS).min(MAX_TARGET_MICROS);
+            // A step above the delay that was too short, not above what earlier moments asked for.
+            let needed = self.delay_micros() + TARGET_STEP_MICROS;
+            self.target = self.target.max(needed.min(MAX_TARGET_MICROS));
         }
         self.starved_ms += PIECE_MS;
         if self.starved_ms >= GIVE_UP_MS {
@@ -173,35 +201,56 @@ impl SteadyBuffer {
         }
     }
 
+    fn delay_micros(&self) -> u64 {
+        (self.statistics.delay_ms.max(0.0) * 1_000.0) as u64
+    }
+
+    /// Packets that overtake late ones keep the buffer from starving for long, so the delay would never grow to where
+    /// the late ones can be played: from the second in a short time on, a piece is put in for each.
+    fn grows(&mut self) -> bool {
+        let grows = self.late_recently >= 2 && self.delay_micros() < self.target;
+        if grows {
+            self.late_recently = 1;
+        }
+        grows
+    }
+
     fn conceal(&mut self, ms: u32) {
         self.statistics.concealed_ms += u64::from(ms);
     }
 
     /// Lengthen or shorten the delay, by the shortest wait of the window. True: play a piece of silence first.
     fn adjust(&mut self, wait: u64, quiet: bool) -> bool {
-        let (shortest, count) = &mut self.window;
-        *shortest = (*shortest).min(wait);
-        *count += 1;
+        self.window.shortest = self.window.shortest.min(wait);
+        self.window.short += u32::from(wait < LENGTHEN_MICROS);
+        self.window.count += 1;
         self.calm += 1;
         if self.calm >= CALM_PIECES {
             self.calm = 0;
-            self.target = (self.target - TARGET_STEP_MICROS / 4).max(MIN_TARGET_MICROS);
+            self.late_recently = 0;
+            self.target = (self.target - TARGET_STEP_MICROS / 2).max(MIN_TARGET_MICROS);
         }
-        let (shortest, count) = self.window;
-        if count < WINDOW_PIECES {
-            return false;
-        }
+        let Window {
+            shortest,
+            short,
+            count,
+        } = self.window;
         let excess = shortest.saturating_sub(self.target);
-        if self.queue.len() > 1
-            && (excess > SHORTEN_ANYWAY_MICROS || quiet && excess > SHORTEN_QUIET_MICROS)
-        {
+        let packet = self
+            .queue
+            .front()
+            .map_or(u64::MAX, |slot| slot.duration * 1_000_000 / self.clock_rate);
+        let full = count >= WINDOW_PIECES;
+        let shorten = count >= ANYWAY_PIECES && excess > SHORTEN_ANYWAY_MICROS
+            || full && quiet && excess >= packet;
+        if shorten && self.queue.len() > 1 {
             self.drop_front();
-            self.window = (u64::MAX, 0);
-        } else if quiet && shortest < LENGTHEN_MICROS {
-            self.window = (u64::MAX, 0);
+            self.window = EMPTY;
+        } else if full && quiet && 2 * short >= count {
+            self.window = EMPTY;
             return true;
-        } else if quiet || count >= 5 * WINDOW_PIECES {
-            self.window = (u64::MAX, 0);
+        } else if full && (quiet || count >= 5 * WINDOW_PIECES) {
+            self.window = EMPTY;
         }
         false
     }
@@ -250,6 +299,7 @@ impl JitterBuffer for SteadyBuffer {
                     self.statistics.duplicates += 1;
                 } else {
                     self.statistics.late += 1;
+                    self.late_recently = self.late_recently.saturating_add(1);
                     self.statistics.discarded += 1;
                 }
                 return;
@@ -320,6 +370,13 @@ impl JitterBuffer for SteadyBuffer {
             }
             return Pop::Silence { ms: PIECE_MS };
         };
+        if self.grows() {
+            self.conceal(PIECE_MS);
+            return Pop::Conceal {
+                ms: PIECE_MS,
+                next: None,
+            };
+        }
         let Some(front) = self.queue.front() else {
             return self.starve(next);
         };
@@ -378,6 +435,10 @@ impl JitterBuffer for SteadyBuffer {
         self.played = 0;
         self.skipped.clear();
         self.start_anew();
+    }
+
+    fn first_wait_micros(&self) -> u64 {
+        self.target
     }
 
     fn statistics(&self) -> JitterStatistics {

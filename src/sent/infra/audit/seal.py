@@ -31,8 +31,10 @@ async def seal(database: Database, key: Ed25519PrivateKey) -> SealResult:
     """Also makes the partitions of the coming months. Run again and again by a job; one node at a time."""
     sealed = []
     async with database.system(SystemReason.SEAL_AUDIT) as connection:
-        await connection.execute(repository.LOCK_SQL)
+        # A transaction of its own: a new partition locks the whole log, which must not last as long as the sealing.
         await connection.execute(repository.MAKE_PARTITIONS_SQL)
+    async with database.system(SystemReason.SEAL_AUDIT) as connection:
+        await connection.execute(repository.LOCK_SQL)
         last_blocks = await repository.blocks(connection, repository.LAST_BLOCK_SQL)
         last = last_blocks[0] if last_blocks else None
         for era, from_xid, to_xid in await _open_ranges(connection, last):

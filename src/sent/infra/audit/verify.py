@@ -1,14 +1,25 @@
 """Prove that the audit log is what was sealed.
 
 Each block: numbers without a gap, signature, the hash of the block before, transaction ranges that join; then every
-row of it, hashed anew from what stands in it. Nothing of this trusts a function in the database. Not provable from
-the database alone: that the newest blocks were not cut off; compare `last_block` and its time with an earlier report.
+row of it, hashed anew from what stands in it. Nothing of this trusts a function in the database.
+
+What can be found out:
+
+    a row changed, removed, put in, or put in another's place     named, once it is sealed; before that only when its
+                                                                  hash was not made anew as well
+    a block changed, removed from the middle, put in, forged      named
+    the newest blocks cut off, their rows left                    `warnings`: rows that should long be sealed
+    the newest blocks and their rows cut off                      `warnings`: the newest seal is old. Not to be told
+                                                                  from a time in which nothing was written: compare
+                                                                  `last_block` with an earlier report
+    everything replaced by who has the sealing key                not from here: keep the key, and reports, elsewhere
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -19,6 +30,10 @@ from sent.infra.audit.merkle import MerkleTree
 from sent.infra.audit.repository import Block
 from sent.infra.audit.seal import BEFORE_THE_FIRST
 from sent.infra.db import Connection, Database, SystemReason
+
+SEALED_WITHIN = timedelta(hours=1)
+"""The sealing job runs every few minutes; a transaction may take a while."""
+QUIET_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,8 @@ class VerifyReport:
     """When the newest right block was sealed; empty when there is none."""
     problem: str | None
     """The first thing that is wrong, in words."""
+    warnings: tuple[str, ...] = ()
+    """What a person should look into, though nothing is proved to be wrong; sentences."""
 
     @property
     def ok(self) -> bool:
@@ -45,19 +62,38 @@ class _Progress:
     rows: int = 0
     unsealed_rows: int = 0
     last: Block | None = None
+    oldest_unsealed: datetime | None = None
 
-    def report(self, problem: str | None) -> VerifyReport:
+    def report(self, problem: str | None, now: datetime) -> VerifyReport:
         return VerifyReport(
-            self.blocks, self.rows, self.unsealed_rows, self.last.sealed_at if self.last else "", problem
+            self.blocks,
+            self.rows,
+            self.unsealed_rows,
+            self.last.sealed_at if self.last else "",
+            problem,
+            tuple(self._warnings(now)),
         )
 
+    def _warnings(self, now: datetime) -> Iterator[str]:
+        if self.oldest_unsealed is not None and now - self.oldest_unsealed > SEALED_WITHIN:
+            yield (
+                f"Of the {self.unsealed_rows} entries that are not sealed, the oldest is of"
+                f" {self.oldest_unsealed:%Y-%m-%d %H:%M} UTC: the sealing job does not run, or the newest seals were"
+                " removed. Compare with an earlier report."
+            )
+        if self.last is not None and now - datetime.fromisoformat(self.last.sealed_at) > QUIET_FOR:
+            yield (
+                f"The newest seal is of {self.last.sealed_at}: nothing was written since, or the newest seals were"
+                " removed with their entries. Compare with an earlier report."
+            )
 
-async def verify(database: Database, public_key: Ed25519PublicKey) -> VerifyReport:
-    """Reads the whole log."""
+
+async def verify(database: Database, public_key: Ed25519PublicKey, now: datetime | None = None) -> VerifyReport:
+    """Reads the whole log. ``now`` (UTC; by default the time of day) is what `VerifyReport.warnings` are told by."""
     async with database.system(SystemReason.SEAL_AUDIT) as connection:
         progress = _Progress()
         problem = await _verify(connection, public_key, progress)
-        return progress.report(problem)
+        return progress.report(problem, now or datetime.now(UTC))
 
 
 async def _verify(connection: Connection, public_key: Ed25519PublicKey, progress: _Progress) -> str | None:
@@ -129,6 +165,9 @@ async def _wrong_unsealed(connection: Connection, eras: Sequence[tuple[int, str]
             if row.recomputed() != row.sha256:
                 return f"{_row_in_words(row)} was changed after it was written (it is not sealed yet)"
             progress.unsealed_rows += 1
+            written = datetime.fromisoformat(row.at)
+            if progress.oldest_unsealed is None or written < progress.oldest_unsealed:
+                progress.oldest_unsealed = written
     return None
 
 

@@ -44,6 +44,10 @@ class MasterKeys:
     def current_id(self, purpose: str) -> UUID:
         return self._derive(self._keys[0], purpose).id
 
+    def ids(self, purpose: str) -> frozenset[UUID]:
+        """Of all of them, for ``purpose``."""
+        return frozenset(self._derive(master, purpose).id for master in self._keys)
+
     def seal(self, purpose: str, associated: bytes, plaintext: bytes) -> bytes:
         """Seal under the current key for ``purpose`` (a constant of the code, such as ``organization-key``)."""
         return seal(self._derive(self._keys[0], purpose), associated, plaintext)

@@ -44,6 +44,10 @@ READ_WRAPPED_OTHERWISE_SQL: LiteralString = """
     FOR UPDATE
 """
 
+READ_WRAPPING_KEYS_SQL: LiteralString = """
+    SELECT DISTINCT substring(sealed_key FROM 2 FOR 16) FROM organization_keys
+"""
+
 UPDATE_WRAPPING_SQL: LiteralString = """
     UPDATE organization_keys SET sealed_key = %(sealed_key)s WHERE id = %(id)s
 """
@@ -94,3 +98,9 @@ async def read_wrapped_otherwise(conn: AsyncConnection, master_key_id: UUID) -> 
 
 async def update_wrapping(conn: AsyncConnection, key_id: UUID, sealed_key: bytes) -> None:
     await conn.execute(UPDATE_WRAPPING_SQL, {"id": key_id, "sealed_key": sealed_key})
+
+
+async def read_wrapping_keys(conn: AsyncConnection) -> set[UUID]:
+    """The ids of the master keys that wrapped what is there."""
+    rows = await (await conn.execute(READ_WRAPPING_KEYS_SQL)).fetchall()
+    return {UUID(bytes=bytes(row[0])) for row in rows}

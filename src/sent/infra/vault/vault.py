@@ -81,6 +81,20 @@ class Vault:
             await repository.update_wrapping(conn, row.id, self._master.seal(_PURPOSE, associated, octets))
         return len(rows)
 
+    async def check_master(self, conn: AsyncConnection) -> None:
+        """Raises ``vault.master_key_missing`` unless the master keys open every organization's keys.
+
+        Once at the start, before anything is sealed: with another master key (a file that was lost and made anew) new
+        secrets would be sealed beside old ones that nobody can open. ``conn`` must see all organizations.
+        """
+        if await repository.read_wrapping_keys(conn) - self._master.ids(_PURPOSE):
+            raise VaultError(
+                "vault.master_key_missing",
+                f"The master key in {self._master.source} is not the one that this database's secrets were sealed "
+                "with. Put the right one there from your backup (one that was replaced goes on a line below), and "
+                "start again. Nothing was changed.",
+            )
+
     def _cached_active(self, organization_id: UUID) -> Key | None:
         key_id, until = self._active.get(organization_id, (None, 0.0))
         return self._keys.get((organization_id, key_id)) if key_id and self._clock() < until else None

@@ -440,22 +440,22 @@ fn what_lies_about_its_own_shape_is_malformed_and_reaches_nobody() {
     world.talk(20);
     let from = world.phones[0].address;
     let good = Phone::new(A, "PCMU", 500.0).packet();
-    let lies: [&dyn Fn(&mut Vec<u8>); 6] = [
-        &|p| p[0] = 0x8f,
-        &|p| {
+    let lies: [fn(&mut Vec<u8>); 6] = [
+        |p| p[0] = 0x8f,
+        |p| {
             p[0] = 0x90;
             p[14..16].copy_from_slice(&[0xff, 0xff]);
         },
-        &|p| {
+        |p| {
             p[0] = 0xa0;
             *p.last_mut().unwrap() = 0;
         },
-        &|p| {
+        |p| {
             p[0] = 0xa0;
             *p.last_mut().unwrap() = 200;
         },
-        &|p| p[0] = 0x40,
-        &|p| p.truncate(11),
+        |p| p[0] = 0x40,
+        |p| p.truncate(11),
     ];
     for lie in lies {
         let mut packet = good.clone();
