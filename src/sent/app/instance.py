@@ -45,7 +45,7 @@ def is_serving(data_dir: Path) -> bool:
     try:
         with (data_dir / _LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return False
     except BlockingIOError:
         return True

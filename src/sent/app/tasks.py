@@ -38,6 +38,7 @@ class Tasks:
                 await task
         except BaseException:
             task.cancel()
+            await asyncio.wait((task,), timeout=STOP_SECONDS)
             raise
         finally:
             waiting.cancel()
