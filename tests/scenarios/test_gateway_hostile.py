@@ -7,10 +7,13 @@ import gc
 import random
 import tracemalloc
 
+import pytest
+
 from sent.gateway.flood import FloodLimits
-from sent.sip.events import Accepted
+from sent.sip.events import Accepted, Confirmed, OfferAnswered, OfferRefused
+from sent.testing.phone import Call, WirePhone
 from tests.scenarios.gateway_world import SERVER, World, play
-from tests.scenarios.test_gateway_calls import two_phones
+from tests.scenarios.test_gateway_calls import talking, two_phones
 
 ATTACKER = ("203.0.113.9", 5060)
 OPEN = FloodLimits(burst=1e9)
@@ -248,3 +251,51 @@ def test_every_method_with_nothing_else_to_it_is_survived():
         await alice.call("102").wait(Accepted)
 
     play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [('Allow: "x', 200), ("Supported: <", 200), ("Contact: <sip:[", 400), ("Session-Expires: x", 400)],
+)
+def test_a_re_invite_that_cannot_be_read_is_answered_at_once_and_harms_no_call(header: str, status: int):
+    async def scenario(world: World) -> None:
+        call, _ = await talking(world)
+        mangle(world, call, "INVITE", header)
+        call.hold()
+        await call.wait(OfferAnswered if status == 200 else OfferRefused, timeout=5)
+        await asyncio.sleep(5)
+        assert call.last is None
+        call.hang_up()
+        await world.settle()
+        world.check_released()
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("header", ['Allow: "x', "Supported: <", "Session-Expires: x", "Warning: x"])
+def test_an_answer_that_cannot_be_read_in_full_is_an_answer(header: str):
+    async def scenario(world: World) -> None:
+        alice, bob = await two_phones(world)
+        mangle(world, bob, "SIP/2.0 200", header)
+        call = alice.call("102")
+        await call.wait(Accepted, timeout=5)
+        await bob.calls[0].wait(Confirmed, timeout=5)
+        call.hang_up()
+        await world.settle()
+        world.check_released()
+
+    play(scenario)
+
+
+def mangle(world: World, sender: Call | WirePhone, start: str, header: str) -> None:
+    """From now on this phone's messages that begin with ``start`` have ``header`` in place of their own."""
+    phone = sender.phone if isinstance(sender, Call) else sender
+    carry, name = world.wire.carry, header.partition(":")[0]
+
+    def carried(source: tuple[str, int], destination: tuple[str, int], data: bytes) -> None:
+        if source == phone.port.address and data.startswith(start.encode()):
+            lines = [line for line in data.decode().split("\r\n") if not line.startswith(f"{name}:")]
+            data = "\r\n".join([*lines[:1], header, *lines[1:]]).encode()
+        carry(source, destination, data)
+
+    world.wire.carry = carried  # type: ignore[method-assign]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from sent.sip.errors import RemoteProtocolError
 from sent.sip.flow import Flow, Target
 from sent.sip.header_values import NameAddr
 from sent.sip.headers import Headers
 from sent.sip.message import Request, Response
 from sent.sip.uri import SipUri, Uri
+
 
 DialogId = tuple[str, str, str]
 """Call-ID, our tag, their tag."""
@@ -109,11 +113,14 @@ class Dialog:
         return dialog
 
     def learn(self, message: Request | Response) -> None:
-        """What the peer says of itself: methods, extensions."""
-        if message.headers.has("Allow"):
-            self.peer_allow = message.allow
-        if message.headers.has("Supported"):
-            self.peer_supported = message.supported
+        """What the peer says of itself: methods, extensions. Where that cannot be read, it has said nothing: a call is
+        not refused for it."""
+        with suppress(RemoteProtocolError):
+            if message.headers.has("Allow"):
+                self.peer_allow = message.allow
+        with suppress(RemoteProtocolError):
+            if message.headers.has("Supported"):
+                self.peer_supported = message.supported
 
     def refresh_target(self, message: Request | Response) -> None:
         """§12.2.1.2 and §12.2.2: INVITE and UPDATE, and their 2xx, may move the remote target."""
