@@ -9,7 +9,7 @@ def test_counts_appear_in_the_text_that_prometheus_reads():
     metrics.calls_ended.of(direction="outbound", ending="busy").inc(2)
     metrics.media_health(legs=4, sockets=8, late_p50_ms=0.5, late_p99_ms=2.0, late_max_ms=9.0)
     text = metrics.exposition().decode()
-    assert 'sent_calls_active 1.0' in text
+    assert "sent_calls_active 1.0" in text
     assert 'sent_calls_ended_total{direction="outbound",ending="busy"} 2.0' in text
     assert 'sent_media_late_seconds{quantile="p99"} 0.002' in text
     assert "sent_media_legs 4.0" in text
