@@ -24,7 +24,7 @@ $(UV):
 
 # Packages first, then the extension: each is made again only when what it is made of changed.
 $(VENV)/.packages: requirements.lock | $(UV)
-	$(UV) pip sync --quiet --require-hashes requirements.lock
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@touch $@
 
 $(VENV)/.engine: $(VENV)/.packages pyproject.toml $(RUST_SOURCES)

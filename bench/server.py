@@ -72,7 +72,7 @@ def server(owner_dsn: str, *, core: int | None = None, wait: bool = True) -> Ite
     """`sent serve` on loopback, pinned to one ``core`` if given."""
     with tempfile.TemporaryDirectory(prefix="sent-bench-") as folder, (Path(folder) / "log").open("wb") as log:
         environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("SENT_")},
+            **{k: v for k, v in os.environ.items() if not k.startswith(("SENT_", "PYTHONDONTWRITE"))},
             "SENT_DATA_DIR": folder,
             "SENT_DATABASE_URL": owner_dsn,
             "SENT_SIP_PORT": str(SIP_PORT),

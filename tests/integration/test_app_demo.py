@@ -18,7 +18,7 @@ from sent.kit.errors import BadInput, Conflict, NotFound
 from sent.pbx.models import ExtensionKind
 from sent.pbx.store import PbxStore
 from sent.trunks.directory import DatabaseAccounts
-from sent.trunks.models import TrunkMode
+from sent.trunks.models import TrunkLimits, TrunkMode
 from sent.trunks.service import TrunkService
 
 pytestmark = pytest.mark.database
@@ -34,10 +34,10 @@ async def local(owner_dsn: str, tmp_path_factory: pytest.TempPathFactory, reques
 
 
 async def test_it_is_made_once_and_found_again_with_the_same_passwords(local: Local):
-    first = await ensure_demo(local, 5070, "carrier-1")
+    first = await ensure_demo(local, 5070, "carrier-1", new_password=True)
     assert [(phone.person, phone.extension) for phone in first] == [("Alice", "101"), ("Bob", "102")]
     assert len({phone.password for phone in first} | {phone.user_name for phone in first}) == 4
-    again = await ensure_demo(local, 5070, "carrier-1")
+    again = await ensure_demo(local, 5070, "carrier-1", new_password=False)
     assert again == first
     organization = await local.identity.find_organization(SLUG)
     snapshot = await PbxStore(local.database).load(organization.id, local.actor)
@@ -51,8 +51,8 @@ async def test_it_is_made_once_and_found_again_with_the_same_passwords(local: Lo
 
 
 async def test_the_carrier_is_made_anew_with_its_new_port_and_password(local: Local):
-    await ensure_demo(local, 5070, "carrier-1")
-    await ensure_demo(local, 5080, "carrier-2")
+    await ensure_demo(local, 5070, "carrier-1", new_password=True)
+    await ensure_demo(local, 5080, "carrier-2", new_password=True)
     organization = await local.identity.find_organization(SLUG)
     (trunk,) = await TrunkService(local.database, local.vault).trunks(organization.id, local.actor)
     assert (trunk.name, trunk.mode, trunk.domain) == (TRUNK, TrunkMode.REGISTER, "127.0.0.1:5080")
@@ -66,12 +66,17 @@ async def test_the_carrier_is_made_anew_with_its_new_port_and_password(local: Lo
 
 
 async def test_what_people_added_to_it_stays(local: Local):
-    await ensure_demo(local, 5070, "carrier-1")
+    await ensure_demo(local, 5070, "carrier-1", new_password=True)
     organization = await local.identity.find_organization(SLUG)
     principal = Principal.of_command_line(organization.id, "root")
     await provisioning.add_person(local, principal, "Carol", "103", Role.MEMBER)
     await provisioning.add_device(local, principal, "Carol", "Desk")
-    phones = await ensure_demo(local, 5070, "carrier-3")
+    service = TrunkService(local.database, local.vault)
+    (trunk,) = await service.trunks(organization.id, local.actor)
+    await service.set_limits(organization.id, trunk.id, TrunkLimits(concurrent_calls=3), local.actor)
+    phones = await ensure_demo(local, 5070, "carrier-1", new_password=False)
+    (kept,) = await service.trunks(organization.id, local.actor)
+    assert (kept.id, kept.limits.concurrent_calls) == (trunk.id, 3)
     assert [phone.extension for phone in phones] == ["101", "102", "103"]
 
 

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sent.app.addresses import AdvertisedAddresses
+from sent.app.addresses import AdvertisedAddresses, address_for_phones
 from sent.app.dialplan import Dialplan
 from sent.app.settings import Settings
 from sent.app.storage import Storage
@@ -73,7 +73,7 @@ def build_calling(settings: Settings, storage: Storage, metrics: Metrics, ends: 
         engine,
         media_events,
         lambda peer: addresses.for_media(peer, transport.now()),
-        settings.advertise or settings.bind,
+        address_for_phones(settings),
     )
     registrations = Registrations(Bindings(same_contact), BindingRepository(storage.database), transport.now)
     requests = OutsideRequests(transport)

@@ -60,8 +60,11 @@ def count_message(metrics: Metrics, trace: Trace) -> None:
     if isinstance(message, Request):
         if message.method in _KNOWN_METHODS:
             metrics.sip_requests.of(way=way, method=message.method, transport=trace.peer.transport.lower()).inc()
-    else:
-        metrics.sip_responses.of(way=way, status=f"{message.status // 100}xx").inc()
+        return
+    metrics.sip_responses.of(way=way, status=f"{message.status // 100}xx").inc()
+    if way == "sent" and message.status != 401 and (message.headers.get("cseq") or "").endswith("REGISTER"):
+        outcome = "ok" if message.status < 300 else "failed" if message.status >= 500 else "refused"
+        metrics.registrations.of(outcome=outcome).inc()
 
 
 class RefusedCounter:
@@ -108,5 +111,5 @@ async def sample(
         refused.take()
         metrics.calls_active.set(len(calls))
         metrics.registrations_active.set(len(registrations))
-        metrics.trunks_up.set(sum(links.usable(account.trunk.id) for account in directory.accounts()))
+        metrics.trunks_up.set(sum(links.up(account.trunk.id) for account in directory.accounts()))
         await asyncio.sleep(SAMPLE_SECONDS)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import secrets
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sent.app.settings import Settings, read_settings
 from sent.cli.serve import prepare_process, run_loop
 from sent.cli.terminal import BOLD, DIM, GREEN, paint
+from sent.kit.errors import Unavailable
 
 if TYPE_CHECKING:
     from sent.app.demo.organization import DemoPhone
@@ -39,16 +43,35 @@ async def _demo(settings: Settings) -> None:
     from sent.app.server import run_server
     from sent.identity.service import Identity
 
-    port, password = settings.sip_port + CARRIER_PORT_OFFSET, secrets.token_urlsafe(12)
+    port = settings.sip_port + CARRIER_PORT_OFFSET
+    password, is_new = _carrier_password(settings.data_dir / "demo-carrier.password")
 
     async def ready(running: Running) -> None:
         local = Local(settings, running.database, running.vault, Identity(running.database, running.vault))
-        phones = await ensure_demo(local, port, password)
+        phones = await ensure_demo(local, port, password, new_password=is_new)
         await running.reload_trunks()
         print(_screen(settings, phones, self_signed=running.certificate_is_self_signed), flush=True)
 
     async with demo_carrier(port, CARRIER_USER, password):
         await run_server(settings, ready)
+
+
+def _carrier_password(file: Path) -> tuple[str, bool]:
+    """The password that trunk and carrier share, kept so that the trunk stays; and whether it is a new one."""
+    with contextlib.suppress(FileNotFoundError):
+        if kept := file.read_text().strip():
+            return kept, False
+    password = secrets.token_urlsafe(12)
+    try:
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise Unavailable(
+            "app.data_folder", f"The data folder {file.parent} cannot be used: {error.strerror}. Set SENT_DATA_DIR."
+        ) from error
+    with os.fdopen(descriptor, "w") as out:
+        out.write(password)
+    return password, True
 
 
 def _screen(settings: Settings, phones: Sequence[DemoPhone], *, self_signed: bool) -> str:
@@ -79,9 +102,10 @@ def _screen(settings: Settings, phones: Sequence[DemoPhone], *, self_signed: boo
         "",
         f"  {paint('Try', BOLD)}      {command} dial 601 --record chime.wav",
         f"           {command} dial 600 --play chime.wav --record echo.wav",
-        f"           {command} calls          {command} calls show",
-        f"           {command} recordings list {command} doctor",
-        f"           health and metrics: http://{host}:{settings.http_port}/readyz and /metrics",
+        f"           {command} calls",
+        f"           {command} calls show",
+        f"           {command} doctor",
+        f"           http://{host}:{settings.http_port}/readyz and /metrics",
     ]
     if settings.is_loopback:
         lines += ["", paint("  Only this machine can reach it. For your network: SENT_BIND=0.0.0.0 make run", DIM)]

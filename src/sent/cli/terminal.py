@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +14,8 @@ from sent.app.local import Local, open_local
 from sent.app.settings import read_settings
 
 T = TypeVar("T")
+
+_COLOUR = re.compile(r"\x1b\[\d+m")
 
 GREEN, YELLOW, RED, DIM, BOLD = "32", "33", "31", "2", "1"
 
@@ -48,9 +51,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str
     """Columns as wide as their content; ``empty`` says what to do when there are no rows."""
     if not rows:
         return empty
-    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
+    widths = [max(_columns(row[n]) for row in (head, *rows)) for n in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
-        return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        padded = (cell + " " * (width - _columns(cell)) for cell, width in zip(cells, widths, strict=True))
+        return "  ".join(padded).rstrip()
 
     return "\n".join([paint(line(head), BOLD), *(line(row) for row in rows)])
+
+
+def _columns(text: str) -> int:
+    """How wide ``text`` is on a terminal: colours take no room."""
+    return len(_COLOUR.sub("", text))

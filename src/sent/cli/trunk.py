@@ -182,22 +182,26 @@ async def _list(local: Local, service: TrunkService, organization_id: UUID) -> N
     for trunk in trunks:
         own = ", ".join(f"{n.number} → {n.extension}" for n in numbers if n.trunk_id == trunk.id)
         health, words = _state(seen.get(trunk.id), now)
-        limits = trunk.limits
-        rows.append(
-            (
-                trunk.name, trunk.mode.value, trunk.domain, own or "none", health,
-                f"{limits.concurrent_calls} at once, {limits.calls_per_minute}/min", words,
-            )
-        )  # fmt: skip
+        rows.append((trunk.name, trunk.mode.value, trunk.domain, own or "none", health, _spending(trunk.limits), words))
     head = ("NAME", "BY", "CARRIER", "NUMBERS", "STATE", "LIMITS", "LAST HEARD")
     print(table(head, rows, "There is no carrier yet: sent trunk add NAME DOMAIN --user USER"))
+
+
+def _spending(limits: TrunkLimits) -> str:
+    abroad = "all countries" if "*" in limits.countries else " ".join(["national", *limits.countries])
+    premium = ", premium" if limits.premium else ""
+    return (
+        f"{limits.concurrent_calls} at once, {limits.calls_per_minute}/min, {limits.calls_per_day}/day,"
+        f" {abroad}{premium}"
+    )
 
 
 def _state(status: TrunkStatus | None, now: datetime) -> tuple[str, str]:
     if status is None or now - status.seen_at > STALE_AFTER:
         return "unknown", "SENT does not run"
-    colour = {"up": GREEN, "suspect": YELLOW}.get(status.health, RED)
+    state = "not registered" if status.phase == "retrying" and status.registered_until is None else status.health
+    colour = {"up": GREEN, "suspect": YELLOW}.get(state, RED)
     until = ""
     if status.registered_until is not None:
         until = f" The registration lasts {max(0, round((status.registered_until - now).total_seconds()))} s more."
-    return paint(status.health, colour), status.words + until
+    return paint(state, colour), status.words + until

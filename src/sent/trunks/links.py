@@ -82,6 +82,14 @@ class TrunkLinks:
         link = self._links.get(trunk_id)
         return link.status if link is not None else None
 
+    def up(self, trunk_id: UUID) -> bool:
+        """The carrier answers, and where we register, it has us registered now."""
+        link = self._links.get(trunk_id)
+        if link is None or link.status.health.health is TrunkHealth.DOWN:
+            return False
+        registers = link.account.trunk.mode is TrunkMode.REGISTER
+        return not registers or link.status.registration.is_registered(self._clock())
+
     def usable(self, trunk_id: UUID) -> bool:
         """False for a trunk that is known to be down: others are tried first."""
         link = self._links.get(trunk_id)

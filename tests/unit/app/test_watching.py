@@ -76,7 +76,7 @@ def test_what_is_looked_at_is_looked_at_again():
     up, down = UUID(int=1), UUID(int=2)
     accounts = [SimpleNamespace(trunk=SimpleNamespace(id=one)) for one in (up, down)]
     directory = SimpleNamespace(accounts=lambda: accounts)
-    links = SimpleNamespace(usable=lambda trunk: trunk == up)
+    links = SimpleNamespace(up=lambda trunk: trunk == up)
     metrics, calls = Metrics(), ["a call"]
     refused = RefusedCounter(metrics, agent := Counter(malformed=1), {})
 

@@ -30,17 +30,17 @@ class DemoPhone:
     password: str
 
 
-async def ensure_demo(local: Local, carrier_port: int, carrier_password: str) -> list[DemoPhone]:
+async def ensure_demo(local: Local, carrier_port: int, carrier_password: str, *, new_password: bool) -> list[DemoPhone]:
     """The organization with Alice, Bob, an echo test, an announcement and the demo carrier. Returns the phones.
 
-    The carrier's password is another one each time that the demo is made, so the trunk is made anew when it changed.
+    The trunk is made anew only when the carrier has a ``new_password`` or another port, so its limits and numbers stay.
     """
     try:
         organization = await local.identity.find_organization(SLUG)
     except NotFound:
         organization = await _make(local)
     principal = Principal.of_command_line(organization.id, local.actor.id)
-    await _connect_carrier(local, organization, carrier_port, carrier_password)
+    await _connect_carrier(local, organization, carrier_port, carrier_password, new_password=new_password)
     phones = []
     for person in await provisioning.people(local, principal):
         for device in person.devices:
@@ -65,10 +65,14 @@ async def _make(local: Local) -> Organization:
     return organization
 
 
-async def _connect_carrier(local: Local, organization: Organization, port: int, password: str) -> None:
+async def _connect_carrier(
+    local: Local, organization: Organization, port: int, password: str, *, new_password: bool
+) -> None:
     service = TrunkService(local.database, local.vault)
     for trunk in await service.trunks(organization.id, local.actor):
         if trunk.name == TRUNK:
+            if trunk.domain == f"127.0.0.1:{port}" and not new_password:
+                return
             await service.remove(organization.id, trunk.id, local.actor)
     trunk = Trunk(
         id=uuid7(),

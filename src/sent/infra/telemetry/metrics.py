@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
 from sent.infra.telemetry.family import Family
 
@@ -49,14 +49,14 @@ class Metrics:
             direction=_DIRECTIONS,
             ending=_ENDINGS,
         )
-        self.call_setup = Histogram(
-            "sent_call_setup_seconds", "INVITE received to 180 sent: our share.", registry=self.registry,
-            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 3.0),
-        )  # fmt: skip
         self.registrations_active = Gauge(
             "sent_registrations_active", "Bindings of devices that are valid now.", registry=self.registry
         )
-        self.registrations = self._counter("sent_registrations", "REGISTER requests by outcome.", outcome=_OUTCOMES)
+        self.registrations = self._counter(
+            "sent_registrations",
+            "REGISTER requests by outcome, challenges left out.",
+            outcome=_OUTCOMES,
+        )
         self.trunks_up = Gauge("sent_trunks_up", "Carriers that can be used now.", registry=self.registry)
         self.sip_requests = self._counter(
             "sent_sip_requests", "SIP requests.", way=_WAYS, method=_METHODS, transport=_TRANSPORTS
