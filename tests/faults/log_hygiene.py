@@ -16,9 +16,8 @@ _NUMBER = re.compile(r"(?<![\w.:/-])\+?\d{7,}(?![\w.:-])", re.ASCII)
 def secrets_in(log: str, data_dir: Path) -> list[str]:
     """Every digest, key and whole phone number in ``log``, and every password of the database in ``data_dir``."""
     found = [match.group() for match in _FORBIDDEN.finditer(log)]
-    for file in (data_dir / "postgres").glob("*.password"):
-        if (password := file.read_text()) and password in log:
-            found.append(file.name)
+    passwords = (data_dir / "postgres").glob("*.password")
+    found.extend(file.name for file in passwords if file.read_text() in log)
     for line in log.splitlines():
         found.extend(number for text in _texts(line) for number in _NUMBER.findall(text))
     return found

@@ -106,8 +106,8 @@ async def flood(server: Server, messages: Iterator[bytes], addresses: range, *, 
         with udp_from(f"127.{n // 60_000 + 1}.{n // 250 % 250}.{n % 250 + 1}", server) as sender:
             await send_all(sender, messages, len_each)
         if n % 4 == 0:
-            while waiting_octets(server.settings.sip_port) > 50_000:
-                await asyncio.sleep(0.002)  # noqa: ASYNC110  # the kernel tells nobody
+            while waiting_octets(server.settings.sip_port) > 50_000:  # noqa: ASYNC110  # the kernel tells nobody
+                await asyncio.sleep(0.002)
 
 
 def waiting_octets(port: int) -> int:
