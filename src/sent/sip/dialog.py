@@ -11,7 +11,6 @@ from sent.sip.headers import Headers
 from sent.sip.message import Request, Response
 from sent.sip.uri import SipUri, Uri
 
-
 DialogId = tuple[str, str, str]
 """Call-ID, our tag, their tag."""
 
