@@ -205,6 +205,23 @@ def test_a_carrier_that_is_silent_altogether_is_named_and_becomes_suspect():
     play(scenario)
 
 
+@pytest.mark.parametrize(("srtp", "oversized"), [(SrtpPolicy.OFF, 0), (SrtpPolicy.REQUIRED, 1)])
+def test_a_request_that_is_too_long_for_one_packet_goes_over_udp_all_the_same_and_is_counted(
+    srtp: SrtpPolicy, oversized: int
+):
+    async def scenario(world: World) -> None:
+        alice, carrier = await with_trunk(world, PhoneScript(answer_after=None, ring_after=None), srtp=srtp)
+        alice.call(ELSEWHERE)
+        challenge = str(Challenge(DOMAIN, "n" * 48, opaque="o" * 32))
+        theirs = await carrier.wait_for_call()
+        theirs.session.reject(407, carrier.now(), headers=(("Proxy-Authenticate", challenge),))
+        carrier.port.touch()
+        await carrier.wait_for_call(2)
+        assert world.agent.counters["udp_oversized"] == oversized
+
+    play(scenario)
+
+
 async def two_trunks(world: World, script: PhoneScript) -> tuple[WirePhone, WirePhone, WirePhone]:
     alice, first = await with_trunk(world, script)
     second = world.carrier("192.0.2.60")

@@ -55,6 +55,8 @@ class Agent:
         self.counters: Counter[str] = Counter()
         self.methods = (*DIALOG_METHODS, *sorted(config.methods - set(DIALOG_METHODS)))
         self.allow = ", ".join(self.methods)
+        self.allow_inside = ", ".join(DIALOG_METHODS)
+        """What a call's own messages say: what may come inside of it (RFC 3261 §20.5), which keeps them short."""
         self.supported = ", ".join(EXTENSIONS)
         self.capabilities = (("Allow", self.allow), ("Accept", SDP), ("Supported", self.supported))
         self.sessions: dict[int, Session] = {}
@@ -205,7 +207,7 @@ class Agent:
         out.add("To", str(to if to is not None else NameAddr(uri)))
         out.add("Call-ID", call_id)
         out.add("CSeq", "1 INVITE")
-        out.add("Allow", self.allow)
+        out.add("Allow", self.allow_inside)
         out.add("Supported", self.supported)
         out.add("User-Agent", self.config.user_agent)
         for name, value in request_headers(session.session_expires, session.min_session_expires, None):

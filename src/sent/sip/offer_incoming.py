@@ -58,7 +58,7 @@ class _Incoming(IncomingOffer):
         session.timer.restart(self._agreement, now)
         return (
             ("Contact", session.contact_for(self.tx.flow)),
-            ("Allow", session.agent.allow),
+            ("Allow", session.agent.allow_inside),
             ("Supported", session.agent.supported),
             *self._timer_headers,
             *headers,

@@ -43,7 +43,7 @@ class OutgoingOffer:
         assert dialog is not None
         request = dialog.request(self.method)
         request.headers.add("Contact", session.contact_for(dialog.peer))
-        request.headers.add("Allow", session.agent.allow)
+        request.headers.add("Allow", session.agent.allow_inside)
         request.headers.add("Supported", session.agent.supported)
         agreement = session.timer.agreement
         if session.session_expires and session.state is SessionState.CONFIRMED:

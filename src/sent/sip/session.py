@@ -313,7 +313,7 @@ class Session:
             case "PRACK" | "INFO":
                 self.agent.reply(tx, 481, now)
             case _:
-                self.agent.reply(tx, 405, now, headers=(("Allow", self.agent.allow),))
+                self.agent.reply(tx, 405, now, headers=(("Allow", self.agent.allow_inside),))
 
     def receive_ack(self, ack: Request, now: float) -> None:
         if self.uas is not None and self.uas.receive_ack(ack, now):

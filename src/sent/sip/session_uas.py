@@ -77,7 +77,7 @@ class IncomingInvite:
             for route in self.request.headers.get_all("Record-Route"):  # §12.1.1
                 out.add("Record-Route", route)
             out.add("Contact", session.contact_for(self.tx.flow))
-            out.add("Allow", self._agent.allow)
+            out.add("Allow", self._agent.allow_inside)
         for name, value in headers:
             out.add(name, value)
         session.add_body(response, sdp)

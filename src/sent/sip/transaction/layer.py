@@ -16,6 +16,8 @@ from sent.sip.transaction.machine import State
 from sent.sip.transaction.server import ServerKey, ServerTransaction
 
 MAGIC_COOKIE = "z9hG4bK"
+UDP_LIMIT = 1300
+"""Octets of a request that surely fit into one packet (RFC 3261 §18.1.1)."""
 
 
 class TransactionUser(Protocol):
@@ -54,6 +56,10 @@ class Transactions:
     # ---- sending
 
     def transmit(self, target: Target, message: Message, data: bytes, now: float) -> None:
+        """Over the transport of ``target``, however long it is: RFC 3261 §18.1.1 would switch a request above 1300
+        octets to TCP, which phones behind NAT and carriers on UDP do not have (ADR 13). It is counted."""
+        if target.transport == "UDP" and len(data) > UDP_LIMIT and isinstance(message, Request):
+            self.counters["udp_oversized"] += 1
         self.output.append(Send(target, data))
         if self.config.trace is not None:
             self.config.trace(Trace("out", target, message, now))
