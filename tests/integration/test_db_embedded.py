@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -275,6 +278,101 @@ async def test_a_server_that_died_is_started_again(home: Path, monkeypatch: pyte
     finally:
         await database.close()
     assert not (home / "postgres/cluster/postmaster.pid").exists()
+
+
+def test_a_log_that_cannot_be_kept_is_cut(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", no_room)
+    monkeypatch.setattr(embedded_module, "_LOG_LIMIT_BYTES", 10)
+    server = EmbeddedPostgres(home / "logs")
+    server.log_path.parent.mkdir()
+    server.log_path.write_text("x" * 100)
+    server.bound_log()
+    assert server.log_path.stat().st_size == 0
+
+
+async def test_supervision_survives_a_disk_that_is_full(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sent.infra.db.database._SUPERVISION_S", 0.05)
+    database = await Database.open(DatabaseSettings(data_dir=home / "postgres"))
+    try:
+        assert database._embedded is not None
+        full = threading.Event()
+
+        def bound_log() -> None:
+            if not full.is_set():
+                full.set()
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(database._embedded, "bound_log", bound_log)
+        assert await asyncio.to_thread(full.wait, 5)
+        killed = postmaster_pid(home)
+        os.kill(killed, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while database._embedded.pid in (None, killed):  # noqa: ASYNC110  # no event
+                await asyncio.sleep(0.02)
+    finally:
+        await database.close()
+
+
+def test_a_full_disk_at_the_first_start_is_said_and_the_next_start_begins_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = EmbeddedPostgres(home / "full", durable=False)
+
+    def no_room(_role: str, _password: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(home / "full/superuser.password"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "_write_password", no_room)
+        with pytest.raises(Unavailable, match=r"No space left on device \(.*superuser.password\); make room"):
+            server.start()
+    try:
+        assert ask(server.start(), "SELECT 1") == 1
+    finally:
+        server.stop()
+
+
+def test_two_starts_at_once_are_one_server_and_one_refusal(home: Path) -> None:
+    servers = [EmbeddedPostgres(home / "postgres", durable=False) for _ in range(2)]
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            outcomes = [start.exception() for start in [threads.submit(server.start) for server in servers]]
+        refusals = [outcome for outcome in outcomes if outcome is not None]
+        assert len(refusals) == 1
+        assert isinstance(refusals[0], Unavailable)
+        assert refusals[0].code == "db.data_folder_in_use"
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def test_damaged_data_is_said(home: Path) -> None:
+    (home / "damaged/cluster").mkdir(parents=True)
+    (home / "damaged/cluster/PG_VERSION").write_text("\0\0")
+    with pytest.raises(Unavailable, match="put the folder back from the backup"):
+        EmbeddedPostgres(home / "damaged").start()
+
+
+@AS_ROOT
+def test_a_folder_of_an_earlier_start_as_root_is_said_to_an_ordinary_user(home: Path) -> None:
+    folder = home / "roots"
+    folder.mkdir()
+    (folder / "lock").touch(0o600)
+    os.chown(folder, 65534, 65534)
+    program = (
+        "import os, sys; from pathlib import Path; from sent.infra.db.embedded import EmbeddedPostgres\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try: EmbeddedPostgres(Path(sys.argv[1])).start()\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stdout.startswith("Unavailable the data folder"), done.stderr
+    assert "Permission denied" in done.stdout
+    assert "belong to the user that runs it" in done.stdout
 
 
 async def test_the_doors_while_the_server_is_away_and_after(

@@ -214,3 +214,22 @@ async def test_a_door_of_an_organization_can_put_jobs_in_but_not_look_at_them(da
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             async with database.transaction(uuid4(), WHO) as conn:
                 await conn.execute(statement)
+
+
+async def test_a_job_that_kills_its_worker_each_time_is_given_up(database, jobs, owner_dsn):
+    seen = []
+
+    async def note():
+        seen.append(1)
+
+    jobs.register("test.poison", note)
+    jobs.register("test.note", note)
+    await defer(database, jobs, "test.poison", {})
+    with psycopg.connect(owner_dsn) as conn:
+        conn.execute("SET LOCAL search_path = jobs, pg_catalog")
+        conn.execute("UPDATE procrastinate_jobs SET status = 'doing', attempts = 5")
+    await defer(database, jobs, "test.note", {})
+    async with working(jobs):
+        await until(lambda: seen)
+        await until(lambda: [row[1] for row in rows(owner_dsn)] == ["failed"])
+    assert seen == [1], "only the other job ran"

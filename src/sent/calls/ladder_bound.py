@@ -13,12 +13,18 @@ MAX_MESSAGES = 300
 MAX_OCTETS = 256 * 1024
 
 _CREDENTIALS = re.compile(r"^((?:proxy-)?authorization[ \t]*:).*(?:\r?\n[ \t].*)*", re.IGNORECASE | re.MULTILINE)
+_PRESSED = re.compile(
+    r"(\A.*?^(?:content-type|c)[ \t]*:[ \t]*application/dtmf\b.*?\r?\n\r?\n).+",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
 _MEDIA_KEY = re.compile(r"(inline:)[^\s|;]+", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
-    """Digest responses and SDES keys struck out; NUL, which no database text can hold, too."""
+    """Digest responses, SDES keys and pressed digits (a PIN, a card's number) struck out; NUL, which no database text
+    can hold, too."""
     text = _CREDENTIALS.sub(r"\1 …", text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+    text = _PRESSED.sub(r"\1…", text)
     return _MEDIA_KEY.sub(r"\1…", text)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sent.calls.ladder import Lane, Mark, draw
-from sent.calls.ladder_bound import MAX_MESSAGES, MAX_OCTETS, gather
+from sent.calls.ladder_bound import MAX_MESSAGES, MAX_OCTETS, gather, without_secrets
 from sent.calls.models import LadderMessage
 from sent.calls.sip_summary import summarize
 
@@ -157,3 +157,17 @@ def test_gather_is_bounded_in_number_and_size():
     assert sum(len(m.text.encode()) for m in big.messages) <= MAX_OCTETS
     assert len(big.messages) + big.omitted == 30
     assert gather(Port(), ["a"]) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        ("Content-Type: application/dtmf-relay", "Signal=5\r\nDuration=160\r\n"),
+        ("c: application/dtmf", "5"),
+        ("content-type:application/DTMF-relay;x=y", "Signal= 5\nDuration=160"),
+    ],
+)
+def test_pressed_digits_are_not_kept(header, body):
+    info = f"INFO sip:102@sent.example SIP/2.0\r\nCSeq: 7 INFO\r\n{header}\r\nContent-Length: 9\r\n\r\n"
+    assert without_secrets(info + body) == info + "…"
+    assert without_secrets(INVITE) == INVITE

@@ -53,6 +53,13 @@ CLIENT_LIMITS: Mapping[str, int] = {
     "tcp_user_timeout": 15_000,
 }
 
+_TRY_AGAIN = (
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
+
 _log = logging.getLogger("sent.db")
 
 ENTER_SQL = """
@@ -161,7 +168,7 @@ class Database:
                     "a statement failed and its error was swallowed, so nothing was written; use a savepoint"
                     " (connection.transaction()) around what may fail"
                 )
-        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
+        except _TRY_AGAIN as error:
             raise Unavailable(
                 "db.too_slow", f"the database took too long ({error.diag.message_primary}); try again later"
             ) from error
@@ -202,13 +209,15 @@ class Database:
         """Start the embedded server again when it died, and keep its log bounded."""
         while True:
             await asyncio.sleep(_SUPERVISION_S)
-            embedded.bound_log()
-            if embedded.pid is None:
-                _log.error("PostgreSQL has stopped by itself; starting it again")
-                try:
+            try:
+                if embedded.pid is None:
+                    _log.error("PostgreSQL has stopped by itself; starting it again")
                     await asyncio.to_thread(embedded.restart)
-                except Unavailable as error:
-                    _log.error("PostgreSQL does not start; trying again: %s", error)
+                embedded.bound_log()
+            except Unavailable as error:
+                _log.error("PostgreSQL does not start; trying again: %s", error)
+            except Exception:  # noqa: BLE001  # a full disk, say: who supervises must not be the one that dies
+                _log.exception("PostgreSQL is not looked after; trying again")
 
 
 def prepare(owner_dsn: str) -> str:

@@ -109,8 +109,19 @@ class EmbeddedPostgres:
     def _start(self) -> str:
         if self.pid is not None:
             return self.owner_dsn()
-        self._make_dir()
-        self._lock()
+        try:
+            self._make_dir()
+            self._lock()
+            return self._start_in_dir()
+        except OSError as error:  # a full disk, or files of another user from a start as root
+            raise Unavailable(
+                "db.data_folder",
+                f"the data folder {self._dir} cannot be used: {error.strerror or error}"
+                f" ({error.filename or 'no file'}); make room, or give SENT a folder that it may write and whose files"
+                " belong to the user that runs it",
+            ) from error
+
+    def _start_in_dir(self) -> str:
         try:
             run_as = unprivileged.choose(self._cluster)
             installation = self._chosen_installation or find_installation(self._existing_major())
@@ -161,26 +172,21 @@ class EmbeddedPostgres:
         with contextlib.suppress(FileNotFoundError):
             if self._log_path.stat().st_size > _LOG_LIMIT_BYTES:
                 # The server holds the file open for appending: copy and cut, a rename would be followed.
-                shutil.copyfile(self._log_path, self._log_path.with_suffix(".log.1"))
+                with contextlib.suppress(OSError):  # no room for the older part: the database is worth more
+                    shutil.copyfile(self._log_path, self._log_path.with_suffix(".log.1"))
                 os.truncate(self._log_path, 0)
 
     # -- folders ----------------------------------------------------------------------------------------------
 
     def _make_dir(self) -> None:
-        try:
-            self._dir.mkdir(parents=True, exist_ok=True)
-            self._dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        except OSError as error:
-            raise Unavailable(
-                "db.data_folder",
-                f"the data folder {self._dir} cannot be used: {error.strerror}; give SENT a folder that it may write",
-            ) from error
+        self._dir.mkdir(parents=True, exist_ok=True)
+        self._dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
     def _lock(self) -> None:
         fd = os.open(self._dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             os.close(fd)
             raise Unavailable(
                 "db.data_folder_in_use",
@@ -211,6 +217,12 @@ class EmbeddedPostgres:
             return int((self._cluster / "PG_VERSION").read_text())
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise Unavailable(
+                "db.data_damaged",
+                f"{self._cluster / 'PG_VERSION'} does not name a version of PostgreSQL: the data are damaged; put the"
+                " folder back from the backup",
+            ) from error
 
     # -- passwords --------------------------------------------------------------------------------------------
 
