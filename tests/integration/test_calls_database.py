@@ -255,6 +255,17 @@ async def test_a_node_that_was_killed_closes_its_own_records_at_its_next_start(
     assert (await history.get(organization, CLI, over.id)).call.end_code == "hung_up"
 
 
+async def test_a_clock_that_was_set_back_leaves_no_record_open(database, store, history, organization):
+    node = uuid7()
+    await lease(database, node, start=AT - timedelta(hours=1)).take()
+    up = answered(opened(organization, node=node))
+    await store.write(organization, [up])
+    assert await lease(database, node, start=AT - timedelta(days=300)).take() == 1
+    call = (await history.get(organization, CLI, up.id)).call
+    assert call.end_code == "interrupted"
+    assert call.ended_at >= call.answered_at
+
+
 async def test_calls_of_this_process_are_never_closed_by_its_own_lease(database, store, history, organization):
     node = uuid7()
     mine = lease(database, node, start=AT - timedelta(seconds=1))

@@ -10,7 +10,9 @@ from sent.calls.records import RecordWriter
 from sent.calls.spill import Spill
 from sent.calls.state import CallState
 from sent.kit.errors import Unavailable
+from sent.kit.ids import uuid7
 from tests.scenarios.calls_world import World, run
+from tests.unit.calls.records_made import answered, ended, opened
 
 
 class Store:
@@ -108,5 +110,36 @@ def test_when_too_many_wait_the_oldest_go_to_the_file_and_come_back(tmp_path):
             assert len(store.rows) == 50
             assert all(record.ending.code is EndCode.OFFLINE for record in store.rows.values())
             assert Spill(tmp_path).is_empty()
+
+    run(scenario())
+
+
+def test_ten_thousand_records_while_the_database_is_gone_are_all_written_in_their_newest_version(tmp_path):
+    async def scenario():
+        store = Store()
+        store.gone = True
+        organization = uuid7()
+        newest = {}
+        async with writing(store, tmp_path) as writer:
+            for number in range(10_000):
+                first = opened(organization)
+                last = ended(answered(first))
+                newest[first.id] = last
+                writer.put(first)
+                writer.put(last)
+                writer.put(first)  # a late version changes nothing
+                if number % 500 == 0:
+                    await asyncio.sleep(0.5)
+            store.gone = False
+            async with asyncio.timeout(3_000):
+                while not await writer.flushed() or len(writer):
+                    pass
+            await asyncio.sleep(60)
+            assert (writer.counters["lost"], writer.counters["refused"]) == (0, 0)
+            assert writer.counters["spilled"] >= 6_000
+        assert {key: record.version for key, record in store.rows.items()} == {
+            key: record.version for key, record in newest.items()
+        }
+        assert Spill(tmp_path).is_empty()
 
     run(scenario())

@@ -85,13 +85,20 @@ class NodeLease:
         self._taken = False
 
     async def take(self) -> int:
-        """Take the lease and close what was left open. Returns how many records that were. Raises `Unavailable`."""
+        """Take the lease and close what was left open. Returns how many records that were. Raises `Unavailable`.
+
+        Call it before the first call: every open record of this node is then a dead process's, whatever the clocks say
+        (one that was set back makes old calls look younger than this process).
+        """
+        return await self._take(None)
+
+    async def _take(self, process_start: datetime | None) -> int:
         async with self._database.system(SystemReason.RECOVER_CALLS) as connection:
             if not self._taken:
                 async with connection.cursor(row_factory=scalar_row) as cursor:
                     await cursor.execute(LAST_LIFE_SQL, {"id": self._node})
                     self._last_life = await cursor.fetchone()
-            closed = await self._close(connection)
+            closed = await self._close(connection, self._process_start if self._taken else process_start)
             await self._renew(connection)
             self._taken = True
             return closed
@@ -101,11 +108,11 @@ class NodeLease:
         while True:
             try:
                 if not self._taken:
-                    await self.take()
+                    await self._take(self._process_start)  # calls may be up already
                 else:
                     async with self._database.system(SystemReason.RECOVER_CALLS) as connection:
                         had_lapsed = await self._renew(connection)
-                        await self._close(connection)
+                        await self._close(connection, self._process_start)
                         await connection.execute(FORGET_LEASES_SQL)
                     if had_lapsed:
                         log.warning("calls.lease_lapsed", node=str(self._node))
@@ -125,8 +132,8 @@ class NodeLease:
             row = await cursor.fetchone()
         return row is not None and row.had_lapsed
 
-    async def _close(self, connection: Connection) -> int:
-        values = {"node_id": self._node, "process_start": self._process_start, "last_life": self._last_life}
+    async def _close(self, connection: Connection, process_start: datetime | None) -> int:
+        values = {"node_id": self._node, "process_start": process_start, "last_life": self._last_life}
         closed = 0
         for statement, words in ((CLOSE_OWN_SQL, OWN_WORDS), (CLOSE_LAPSED_SQL, LAPSED_WORDS)):
             async with connection.cursor(row_factory=scalar_row) as cursor:

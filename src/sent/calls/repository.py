@@ -85,7 +85,8 @@ UPDATE calls SET
   ended_at = greatest(started_at, answered_at, %(last_life)s::timestamptz),
   states = states || jsonb_build_array(
     jsonb_build_object('state', 'ended', 'at', greatest(started_at, answered_at, %(last_life)s::timestamptz)))
-WHERE node_id = %(node_id)s AND ended_at IS NULL AND started_at < %(process_start)s
+WHERE node_id = %(node_id)s AND ended_at IS NULL
+  AND (%(process_start)s::timestamptz IS NULL OR started_at < %(process_start)s::timestamptz)
 RETURNING id"""
 
 CLOSE_LAPSED_SQL: LiteralString = """
