@@ -8,6 +8,7 @@ from dataclasses import replace
 from sent.calls.ending import EndCode
 from sent.identity.models import DigestAlgorithm
 from sent.kit.errors import Unavailable
+from sent.sip.config import AgentConfig
 from sent.sip.events import Accepted, Failed, ResponseReceived
 from sent.sip.headers import Headers
 from sent.sip.message import Request, Response
@@ -352,5 +353,23 @@ def test_a_phone_may_require_path_and_outbound_but_nothing_that_is_not_there():
         response = await ask(alice, "REGISTER", *own, ("Require", "path, gruu"))
         assert (response.status, response.headers.get("unsupported")) == (420, "gruu")
         assert (await ask(alice, "OPTIONS", ("Require", "path"))).status == 420
+
+    play(scenario)
+
+
+def test_the_way_to_a_phone_behind_a_nat_is_kept_open_and_to_no_other():
+    async def scenario(world: World) -> None:
+        alice, bob = await two_phones(world)
+        other = world.phone("alice2", "10.0.1.9", "109")
+        other.agent.config = AgentConfig(advertise=lambda _: ("192.168.1.8", 5060), methods=frozenset())
+        await other.register()
+        await asyncio.sleep(101)
+        pings = [p.destination for p in world.wire.packets if p.data == b"\r\n\r\n"]
+        assert pings == [("10.0.1.9", 5060)] * 4
+        await other.register(expires=0)
+        await asyncio.sleep(100)
+        assert len([p for p in world.wire.packets if p.data == b"\r\n\r\n"]) == 4
+        await alice.call("102").wait(Accepted)
+        assert bob.calls[0].last is None
 
     play(scenario)

@@ -13,7 +13,7 @@ from sent.gateway.endings import Side, from_response
 from sent.sip.digest import Challenge, parse_credentials, verify
 from sent.sip.digest import ha1 as make_ha1
 from sent.sip.events import Accepted, Failed, RequestReceived
-from sent.sip.flow import Send
+from sent.sip.flow import Send, Target
 from sent.sip.header_values import NameAddr
 from sent.sip.uri import SipUri
 from sent.testing.phone import Call, PhoneScript, WirePhone
@@ -361,6 +361,29 @@ def test_a_dns_error_ends_nothing_for_good():
         await asyncio.sleep(600)
         assert status.registration.phase is RegistrationPhase.REGISTERED
         assert registrar.accepted
+
+    play(scenario)
+
+
+def test_a_fault_of_ours_is_said_and_ends_no_trunk_for_good():
+    async def scenario(world: World) -> None:
+        _, carrier = await with_trunk(world)
+        registrar = Registrar(carrier)
+        resolve = world.port.resolve
+
+        async def fail(uri: SipUri) -> list[Target]:
+            raise RuntimeError("a bug")
+
+        world.port.resolve = fail  # type: ignore[method-assign]
+        world.links.start()
+        await asyncio.sleep(5)
+        status = world.links.status(UUID(int=100))
+        assert status is not None
+        assert "internal error" in status.registration.words
+        world.port.resolve = resolve  # type: ignore[method-assign]
+        await asyncio.sleep(120)
+        assert len(registrar.accepted) == 1
+        assert status.registration.phase is RegistrationPhase.REGISTERED
 
     play(scenario)
 

@@ -24,6 +24,7 @@ from sent.gateway.authentication import Authentication, Caller, Challenged, Deni
 from sent.gateway.endings import Side
 from sent.gateway.flood import FloodGuard, Offence
 from sent.gateway.inbound import called_numbers, calling_party
+from sent.gateway.keep_alive import keep_alive
 from sent.gateway.registrar import register
 from sent.gateway.requests import OutsideRequests
 from sent.gateway.sip_leg import Line, SipLeg
@@ -107,6 +108,7 @@ class SipServer:
         self._trunks = trunks
         self._runner = runner
         self._tasks: set[asyncio.Task[None]] = set()
+        self._keep_alive: asyncio.Task[None] | None = None
         self._draining = False
 
     def start(self) -> None:
@@ -118,15 +120,17 @@ class SipServer:
         for flow in self._registrations.flows():
             self._flood.authenticated(flow, port.now())  # phones that were registered before a restart
         port.listen(self.on_event)
+        self._keep_alive = asyncio.get_running_loop().create_task(keep_alive(port, self._registrations))
 
     def drain(self) -> None:
         """Refuse new calls with 503 from now on; registrations and calls that are up go on."""
         self._draining = True
 
     async def close(self) -> None:
-        for task in list(self._tasks):
+        tasks = [*self._tasks, *([self._keep_alive] if self._keep_alive is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def on_event(self, event: Event) -> None:
         match event:

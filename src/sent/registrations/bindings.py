@@ -186,7 +186,7 @@ class Bindings:
         changes: list[RegistrationChanged] = []
         for device_id in list(self._flows.get(flow, ())):
             bindings = self._of_device(device_id)
-            gone = [b for b in bindings if b.flow == flow and _behind_flow(b)]
+            gone = [b for b in bindings if b.flow == flow and only_by_its_flow(b)]
             kept = [replace(b, flow=None) if b.flow == flow else b for b in bindings if b not in gone]
             changes += self._commit(bindings[0].owner, kept, [(ChangeKind.REMOVED, b) for b in gone])
         return changes
@@ -304,7 +304,8 @@ def _binding(wish: Registration, contact: ContactWish, expires_at: float, now: f
     )
 
 
-def _behind_flow(binding: Binding) -> bool:
+def only_by_its_flow(binding: Binding) -> bool:
+    """Its Contact does not name the address that it came from: it sits behind a NAT."""
     host = binding.source[0]
     bracketed = f"[{host}]" if ":" in host else host
     return f"@{bracketed}" not in binding.contact and f":{bracketed}" not in binding.contact

@@ -15,7 +15,14 @@ from uuid import UUID
 import structlog
 
 from sent.kit.errors import SentError
-from sent.registrations.bindings import Binding, Bindings, Owner, Registration, RegistrationChanged
+from sent.registrations.bindings import (
+    Binding,
+    Bindings,
+    Owner,
+    Registration,
+    RegistrationChanged,
+    only_by_its_flow,
+)
 from sent.registrations.repository import BindingRow
 from sent.sip.flow import Flow
 
@@ -67,6 +74,10 @@ class Registrations:
     def flows(self) -> set[Flow]:
         """Those by which phones can be reached now."""
         return {binding.flow for binding in self._bindings.all() if binding.flow is not None}
+
+    def behind_nat(self) -> set[Flow]:
+        """Those over UDP that a NAT forgets when nothing passes."""
+        return {b.flow for b in self._bindings.all() if b.flow and b.flow.transport == "UDP" and only_by_its_flow(b)}
 
     def flow_closed(self, flow: Flow) -> None:
         self._changed(self._bindings.flow_closed(flow))

@@ -99,6 +99,10 @@ class Agent:
         self.counters["sends_failed"] += 1
         self.layer.transport_failed(target.transport, target.remote, target.flow, now, target.server_name)
 
+    def ping(self, flow: Flow) -> None:
+        """Send what keeps a NAT's memory of ``flow`` fresh, and means nothing (RFC 5626 §4.4.1)."""
+        self.layer.output.append(Send(target_of(flow), b"\r\n\r\n"))
+
     def to_send(self, now: float) -> list[Send]:
         output = self.layer.output
         self.layer.output = []

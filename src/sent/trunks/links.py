@@ -7,7 +7,7 @@ in `LinkStatus`; deciding when and what is in `registration` and `health`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from sent.trunks.registration import RegistrationState, refused, succeeded, unre
 log = structlog.get_logger("sent.trunks")
 
 _UNREGISTER_S = 2.0
+_AFTER_FAULT_S = 30.0
 
 
 @dataclass(slots=True)
@@ -38,6 +39,9 @@ class LinkStatus:
     registration: RegistrationState = field(default_factory=RegistrationState)
     health: HealthState = field(default_factory=HealthState)
     addresses: frozenset[tuple[str, int]] = frozenset()
+
+
+_Keep = Callable[[Account, LinkStatus], Coroutine[None, None, None]]
 
 
 @dataclass(slots=True)
@@ -125,9 +129,20 @@ class TrunkLinks:
             if trunk_id not in self._links:
                 status = LinkStatus(contact_user=self._sip.new_token())
                 keep = self._keep_registered if account.trunk.mode is TrunkMode.REGISTER else self._keep_pinged
-                task = asyncio.get_running_loop().create_task(keep(account, status), name=f"trunk {account.trunk.name}")
-                task.add_done_callback(_report)
+                task = asyncio.get_running_loop().create_task(self._keep_on(keep, account, status))
                 self._links[trunk_id] = _Link(account, status, task)
+
+    async def _keep_on(self, keep: _Keep, account: Account, status: LinkStatus) -> None:
+        """A fault of ours in one round must not be the end of a trunk: it is said in its status, and tried again."""
+        while True:
+            try:
+                await keep(account, status)
+            except Exception:
+                log.exception("trunks.link_failed", trunk=str(account.trunk.id))
+                words = "An internal error occurred; the log has it. It is tried again."
+                status.registration = unreachable(status.registration, words, self._clock(), self._chance())
+                self._observe(status, Sign.FAILED, words)
+                await asyncio.sleep(_AFTER_FAULT_S)
 
     async def _keep_registered(self, account: Account, status: LinkStatus) -> None:
         call_id, cseq = self._sip.new_token(), 1
@@ -203,8 +218,3 @@ class TrunkLinks:
         delay = when - self._clock()
         if delay > 0:
             await asyncio.sleep(delay)
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("trunks.link_failed", task=task.get_name(), exc_info=error)

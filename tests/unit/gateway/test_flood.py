@@ -1,6 +1,14 @@
 from __future__ import annotations
 
-from sent.gateway.flood import FloodGuard, FloodLimits, Offence, is_scanner, source_key
+from sent.gateway.flood import (
+    FREE_REPEATS,
+    MAX_REMEMBERED,
+    FloodGuard,
+    FloodLimits,
+    Offence,
+    is_scanner,
+    source_key,
+)
 from sent.sip.flow import Flow
 
 
@@ -115,3 +123,22 @@ def test_sources_are_counted_per_ipv4_address_and_per_ipv6_64():
     assert source_key("2001:db8:1:3::1") != source_key("2001:db8:1:2::1")
     assert source_key("::ffff:192.0.2.5") == source_key("192.0.2.5")
     assert source_key("fe80::1%eth0") == source_key("fe80::2")
+
+
+def test_what_a_client_repeats_counts_once_and_what_a_flood_repeats_counts_each_time():
+    guard = FloodGuard()
+    for _ in range(FREE_REPEATS):
+        guard.offended(flow(), Offence.UNAUTHENTICATED, 0.0, branch="z9hG4bK1")
+    assert guard.counters["unauthenticated"] == 1
+    guard.offended(flow(), Offence.WRONG_PASSWORD, 0.0, branch="z9hG4bK1")
+    assert guard.counters["wrong_password"] == 1, "another offence is another matter"
+    for _ in range(100):
+        guard.offended(flow(), Offence.UNAUTHENTICATED, 0.0, branch="z9hG4bK1")
+    assert guard.counters["bans"] == 1
+
+
+def test_remembering_requests_is_bounded():
+    guard = FloodGuard()
+    for n in range(MAX_REMEMBERED + 500):
+        guard.offended(flow(), Offence.UNAUTHENTICATED, float(n), branch=str(n))
+    assert len(guard._repeats) == MAX_REMEMBERED
