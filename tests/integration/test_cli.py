@@ -276,3 +276,29 @@ def test_a_changed_audit_row_is_found(sent: Sent, acme, owner_dsn: str):
     said = sent("audit", "verify")
     assert said.code == 1
     assert "NOT WHOLE" in said.out
+
+
+# -- what stops and what ends -----------------------------------------------------------------------------------------
+
+
+def test_a_lost_phone_is_stopped_and_let_work_again(sent: Sent, acme: list[str]):
+    phone = json.loads(sent("device", "add", "101", "--json", *acme).out)["user_name"]
+    assert sent("device", "disable", phone, *acme).out == f"Phone ({phone}) is disabled.\n"
+    assert re.search(rf"{phone}\s+Phone\s+Alice\s+disabled", sent("device", "list", *acme).out)
+    assert sent("device", "enable", phone, *acme).code == 0
+    assert "disabled" not in sent("device", "list", *acme).out
+
+
+def test_a_person_is_disabled_but_not_the_last_owner(sent: Sent, acme: list[str]):
+    sent("user", "add", "Olga", "--role", "owner", *acme)
+    assert sent("user", "disable", "101", *acme).out == "Alice is disabled.\n"
+    assert re.search(r"Alice\s+member\s+101\s+0\s+disabled", sent("user", "list", *acme).out)
+    refused(sent("user", "disable", "Olga", *acme), "identity.last_owner")
+
+
+def test_recordings_are_kept_for_as_long_as_is_said(sent: Sent, acme: list[str]):
+    assert sent("recordings", "keep", *acme).out == "Recordings are kept for 365 days.\n"
+    assert sent("recordings", "keep", "30", *acme).out == "Recordings are kept for 30 days.\n"
+    assert sent("recordings", "keep", "forever", *acme).out == "Recordings are kept for ever.\n"
+    refused(sent("recordings", "keep", "a week", *acme), "recording.keep_days")
+    refused(sent("recordings", "keep", "0", *acme), "recording.keep_days")

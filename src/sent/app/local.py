@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from sent.app.settings import Settings
 from sent.identity.models import Organization, Principal
 from sent.identity.service import Identity
-from sent.infra.db import Actor, Database, DatabaseSettings
+from sent.infra.db import Actor, Database, DatabaseSettings, SystemReason
 from sent.infra.db.attach import running_owner_dsn
-from sent.infra.vault import Vault, load_master_key
+from sent.infra.vault import MasterKeys, Vault, load_master_key
 from sent.kit.errors import BadInput, NotFound
 
 
@@ -47,13 +47,21 @@ def database_settings(settings: Settings, *, pool_size: int = 10) -> DatabaseSet
     return DatabaseSettings(settings.database_url, settings.data_dir / "postgres", pool_size)
 
 
+async def open_vault(database: Database, master: MasterKeys) -> Vault:
+    """Raises `VaultError` when the master key is not the one that the database's secrets were sealed with."""
+    vault = Vault(master)
+    async with database.system(SystemReason.DIAGNOSE) as connection:
+        await vault.check_master(connection)
+    return vault
+
+
 @contextlib.asynccontextmanager
 async def open_local(settings: Settings) -> AsyncIterator[Local]:
     """Attaches to the database of the server that runs, or starts the embedded one for as long as the command takes."""
     url = settings.database_url or running_owner_dsn(settings.data_dir / "postgres")
     database = await Database.open(DatabaseSettings(url, settings.data_dir / "postgres", pool_size=2))
     try:
-        vault = Vault(load_master_key(settings.data_dir / "master.key"))
+        vault = await open_vault(database, load_master_key(settings.data_dir / "master.key"))
         yield Local(settings, database, vault, Identity(database, vault))
     finally:
         await database.close()

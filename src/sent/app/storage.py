@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sent.app.background import register_jobs
-from sent.app.local import database_settings
+from sent.app.local import database_settings, open_vault
 from sent.app.settings import Settings
 from sent.calls.leases import node_id
 from sent.calls.record_store import DatabaseStore
@@ -36,7 +36,7 @@ async def open_storage(settings: Settings, metrics: Metrics, ends: contextlib.As
     database = await Database.open(database_settings(settings))
     ends.push_async_callback(database.close)
     master = load_master_key(settings.data_dir / "master.key")
-    vault = Vault(master)
+    vault = await open_vault(database, master)
     jobs = Jobs(database.server_dsn, metrics)
     spool = Spool(settings.data_dir / "spool" / "recordings", master)
     ends.callback(spool.close)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sent.app.local import Local
-from sent.cli.terminal import GREEN, RED, paint, with_local
+from sent.cli.terminal import GREEN, RED, YELLOW, paint, with_local
 from sent.infra.audit.key import load_audit_key, load_public_key
 from sent.infra.audit.seal import seal
 from sent.infra.audit.verify import verify
@@ -34,6 +34,8 @@ async def _run(local: Local, arguments: argparse.Namespace) -> int:
     print(
         f"{report.blocks} blocks with {report.rows} rows are whole; {report.unsealed_rows} newer rows wait for a seal."
     )
+    for warning in report.warnings:
+        print(paint(warning, YELLOW))
     if report.problem is not None:
         print(paint(f"NOT WHOLE: {report.problem}", RED))
         return 1

@@ -1,4 +1,4 @@
-"""`sent device add|list|show|reset`: phones and their SIP credentials."""
+"""`sent device add|list|show|reset|disable|enable`: phones and their SIP credentials."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--name", default="Phone", help="what to call it (default: Phone)")
     show = actions.add_parser("show", help="show a phone's credentials again (this is audited)")
     reset = actions.add_parser("reset", help="give a phone a new password; the old one stops working")
-    for action in (show, reset):
+    disable = actions.add_parser("disable", help="stop a phone, for example a lost one")
+    enable = actions.add_parser("enable", help="let it work again")
+    for action in (show, reset, disable, enable):
         action.add_argument("user_name", help="the phone's SIP user name")
+    for action in (disable, enable):
+        add_organization(action)
     for action in (add, show, reset):
         action.add_argument("--json", action="store_true", help="for programs")
         add_organization(action)
@@ -43,6 +47,11 @@ async def _run(local: Local, arguments: argparse.Namespace) -> int:
         case "reset":
             device_id = await provisioning.find_device(local, principal, arguments.user_name)
             made = await local.identity.reset_device_secret(principal, device_id)
+        case "disable" | "enable":
+            device_id = await provisioning.find_device(local, principal, arguments.user_name)
+            device = await local.identity.disable_device(principal, device_id, arguments.action == "disable")
+            print(f"{device.name} ({device.sip_username}) is {arguments.action}d.")
+            return 0
         case _:
             rows = [
                 (device.sip_username, device.name, person.user.name, "disabled" if device.disabled_at else "")

@@ -1,4 +1,4 @@
-"""`sent recordings list|export|switch`."""
+"""`sent recordings list|export|switch|keep`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sent.kit.errors import BadInput, NotFound
 from sent.media.engine import open_spool, render_ogg
 from sent.pbx.models import PbxSettings
 from sent.pbx.store import PbxStore
+from sent.recordings import Keeping
 from sent.recordings.exports import ExportFormat, Exports
 from sent.recordings.models import Recording
 from sent.recordings.spool import Spool
@@ -33,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     switch.add_argument("--inside", choices=["on", "off"], help="calls between extensions")
     switch.add_argument("--outside", choices=["on", "off"], help="calls from and to carriers")
     add_organization(switch)
+    keep = actions.add_parser("keep", help="say how long recordings are kept, or show it")
+    keep.add_argument("days", nargs="?", help="a number of days, or: forever")
+    keep.add_argument("--yes", action="store_true", help="do not ask before recordings are destroyed")
+    add_organization(keep)
     add_organization(actions.add_parser("list", help="list the latest recordings"))
 
 
@@ -45,6 +50,8 @@ async def _run(local: Local, arguments: argparse.Namespace) -> int:
     if arguments.action == "switch":
         await _switch(local, organization.id, arguments)
         return 0
+    if arguments.action == "keep":
+        return await _keep(local, organization.id, arguments)
     spool = Spool(
         local.settings.data_dir / "spool" / "recordings", load_master_key(local.settings.data_dir / "master.key")
     )
@@ -79,6 +86,22 @@ async def _switch(local: Local, organization_id: UUID, arguments: argparse.Names
         await store.put_settings(organization_id, local.actor, settings)
     for calls, recorded in (("inside", settings.record_internal), ("outside", settings.record_outside)):
         print(f"Calls {calls} are {'recorded' if recorded else 'not recorded'}.")
+
+
+async def _keep(local: Local, organization_id: UUID, arguments: argparse.Namespace) -> int:
+    keeping = Keeping(local.database)
+    if arguments.days is not None:
+        if arguments.days != "forever" and not arguments.days.isdecimal():
+            raise BadInput("recording.keep_days", "Write a number of days, or: forever.")
+        days = None if arguments.days == "forever" else int(arguments.days)
+        ending = await keeping.ending_with(organization_id, local.actor, days)
+        if ending and not arguments.yes:
+            print(f"{ending} recordings are older and would be destroyed within the hour. If you mean it, add --yes.")
+            return 1
+        await keeping.set_days(organization_id, local.actor, days)
+    days = await keeping.days(organization_id, local.actor)
+    print("Recordings are kept for ever." if days is None else f"Recordings are kept for {days} days.")
+    return 0
 
 
 def _format(name: str) -> ExportFormat:

@@ -1,4 +1,4 @@
-"""`sent user add|list`."""
+"""`sent user add|list|disable|enable`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--extension", help="the number that rings this person, for example 101")
     add.add_argument("--role", choices=[role.value for role in Role], default=Role.MEMBER.value)
     add_organization(add)
+    for word, effect in (("disable", "stop all phones of a person"), ("enable", "let them work again")):
+        action = actions.add_parser(word, help=effect)
+        action.add_argument("who", help="extension or name")
+        add_organization(action)
     add_organization(actions.add_parser("list", help="list everyone"))
 
 
@@ -30,6 +34,11 @@ async def _run(local: Local, arguments: argparse.Namespace) -> int:
         await provisioning.add_person(local, principal, arguments.name, arguments.extension, Role(arguments.role))
         who = arguments.extension or f'"{arguments.name}"'
         print(f"{arguments.name} is there. Next: sent device add {who}")
+        return 0
+    if arguments.action in ("disable", "enable"):
+        person = await provisioning.person_at(local, principal, arguments.who)
+        await local.identity.disable_user(principal, person.user.id, arguments.action == "disable")
+        print(f"{person.user.name} is {arguments.action}d.")
         return 0
     rows = [
         (
