@@ -33,6 +33,7 @@ def test_an_agreement_becomes_the_engines_settings():
         remote_rtcp=("192.0.2.7", 4001),
         dtmf_receive=101,
         dtmf_send=110,
+        dtmf_clock=48000,
         held=False,
         local_crypto=key,
         remote_crypto=key,
@@ -42,6 +43,7 @@ def test_an_agreement_becomes_the_engines_settings():
     assert made.send == Codec(96, "opus", 48000, 2)
     assert (made.may_send, made.may_receive) == (True, False)
     assert (made.remote, made.remote_rtcp) == (("192.0.2.7", 4000), ("192.0.2.7", 4001))
-    assert (made.dtmf_receive, made.dtmf_send, made.latch_from) == (101, 110, ("198.51.100.1",))
+    assert (made.dtmf_receive, made.dtmf_send, made.dtmf_clock) == (101, 110, 48000)
+    assert made.latch_from == ("198.51.100.1",)
     assert made.local_srtp is not None
     assert made.local_srtp.key_salt == b"a" * 30

@@ -125,8 +125,17 @@ impl RtpLeg {
             self.receiver.configure(&settings);
         }
         self.sender.configure(&settings);
-        let listened = self.settings.as_ref().is_some_and(|old| old.may_receive);
-        if settings.may_receive && !listened {
+        let direction = |settings: &RtpSettings| {
+            let RtpSettings {
+                may_send,
+                may_receive,
+                remote,
+                ..
+            } = *settings;
+            (may_send, may_receive, remote)
+        };
+        // A hold or a resume shows that the peer is there; what it owes us is counted from now.
+        if self.settings.as_ref().map(direction) != Some(direction(&settings)) {
             self.heard = now;
             self.alive = now;
             self.silences = 0;

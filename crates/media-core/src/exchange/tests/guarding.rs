@@ -472,3 +472,33 @@ fn what_lies_about_its_own_shape_is_malformed_and_reaches_nobody() {
     world.talk(100);
     assert!((world.phones[1].heard.len()) >= 6);
 }
+
+#[test]
+fn a_phone_that_held_in_silence_is_missed_again_after_it_resumed() {
+    let mut world = World::bridged("PCMU", "PCMU");
+    world.talk(100);
+    let mut settings = world.phones[0].settings();
+    // It holds (a=sendonly), sends no music, and no reports either.
+    settings.may_send = false;
+    world
+        .exchange
+        .configure(A, settings.clone(), world.now, &mut world.sink)
+        .unwrap();
+    world.wait(40_000);
+    assert_eq!(silences(&world), [5_000, 30_000]);
+    settings.may_send = true;
+    world
+        .exchange
+        .configure(A, settings.clone(), world.now, &mut world.sink)
+        .unwrap();
+    world.wait(4_000);
+    // A session refresh changes nothing, and is not counted from.
+    world
+        .exchange
+        .configure(A, settings, world.now, &mut world.sink)
+        .unwrap();
+    world.wait(1_001);
+    assert_eq!(silences(&world), [5_000, 30_000, 5_000]);
+    world.wait(25_000);
+    assert_eq!(silences(&world), [5_000, 30_000, 5_000, 30_000]);
+}
