@@ -1,8 +1,10 @@
 //! Whole calls on virtual time: phones that send tones, and what they hear.
 
 mod bridging;
+mod delays;
 mod digits;
 mod guarding;
+mod odd_packets;
 mod recordings;
 
 use super::*;
