@@ -8,11 +8,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from sent.infra.db.embedded import EmbeddedPostgres
-
 from bench.process import wait_until
 from bench.report import Figure
 from bench.server import answers_http, answers_sip, database, server
+from sent.infra.db.embedded import EmbeddedPostgres
 
 RUNS = 7
 

@@ -6,7 +6,6 @@ import json
 import sys
 
 from sent.media.engine import RustEngine
-
 from sent.media.port import MediaEngine
 from sent.media.types import Codec, MediaLegId, RtpSettings
 
