@@ -8,7 +8,6 @@ import contextlib
 import secrets
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from socket import SOCK_DGRAM
@@ -19,6 +18,7 @@ from sent.app.settings import read_settings
 from sent.cli.terminal import DIM, GREEN, RED, add_organization, paint
 from sent.kit.errors import BadInput, NotFound
 from sent.media.engine import RustEngine
+from sent.media.types import MediaLegId
 from sent.sip.agent import Agent
 from sent.sip.authorization import Login
 from sent.sip.config import AgentConfig
@@ -81,51 +81,65 @@ async def _dial(arguments: argparse.Namespace) -> int:
 
 async def _talk(engine: RustEngine, call: PhoneCall, arguments: argparse.Namespace, speech: bytes, rate: int) -> int:
     print(f"Calling {arguments.number} …")
-    state = PhoneState.CALLING
-    deadline = time.monotonic() + _RING_SECONDS
-    while state not in (PhoneState.TALKING, PhoneState.OVER):
-        seen = await call.changed(state, deadline - time.monotonic())
-        if seen is state:
-            call.hang_up()
-            seen = await call.changed(state, 35.0)
-        state = seen
-        if state is PhoneState.RINGING:
-            print("It rings.")
-    if state is PhoneState.TALKING:
+    if await _is_answered(call):
         print(paint(f"Answered ({call.codec}).", GREEN))
-        stream = engine.open_stream(rate)
-        engine.bridge(call.media, stream)
-        listening = (
-            asyncio.create_task(audio.listen(engine, stream, arguments.record, rate)) if arguments.record else None
-        )
-        speaking = asyncio.create_task(_speak(engine, call, stream, arguments.digits, speech))
-        limit = time.monotonic() + arguments.seconds
-        while call.state is PhoneState.TALKING and time.monotonic() < limit:
-            await call.changed(PhoneState.TALKING, 0.1)
-            if speaking.done() and (speech or arguments.digits) and not listening:
-                break
-            if speaking.done() and speech:
-                break
-            if listening is not None and listening.done():
-                await listening
-        if call.state is PhoneState.TALKING:
-            await call.changed(PhoneState.TALKING, _AFTER_SPEECH)
-        call.hang_up()
-        await call.changed(PhoneState.TALKING, 35.0)
-        for task in (speaking, listening):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-        engine.close(stream)
+        await _converse(engine, call, arguments, speech, rate)
     return _report(call)
 
 
-async def _speak(engine: RustEngine, call: PhoneCall, stream: int, digits: str, speech: bytes) -> None:
+async def _is_answered(call: PhoneCall) -> bool:
+    """Wait while it rings, but not for ever."""
+    try:
+        async with asyncio.timeout(_RING_SECONDS):
+            while call.state not in (PhoneState.TALKING, PhoneState.OVER):
+                if await call.changed(call.state, _RING_SECONDS) is PhoneState.RINGING:
+                    print("It rings.")
+    except TimeoutError:
+        call.hang_up()
+        await call.changed(call.state, _BYE_SECONDS)
+    return call.state is PhoneState.TALKING
+
+
+async def _converse(
+    engine: RustEngine, call: PhoneCall, arguments: argparse.Namespace, speech: bytes, rate: int
+) -> None:
+    """Until the other side hangs up, all is said, or the time is over. Raises what kept the file from being written."""
+    stream = engine.open_stream(rate)
+    engine.bridge(call.media, stream)
+    over = asyncio.create_task(_until_over(call))
+    speaking = asyncio.create_task(_speak(engine, call, stream, arguments.digits, speech))
+    ends = {over}
+    listening: asyncio.Task[None] | None = None
+    if arguments.record:
+        listening = asyncio.create_task(audio.listen(engine, stream, arguments.record, rate))
+        ends.add(listening)  # it only ends by failing
+    if speech or (arguments.digits and not arguments.record):
+        ends.add(speaking)
+    done, _ = await asyncio.wait(ends, timeout=arguments.seconds, return_when=asyncio.FIRST_COMPLETED)
+    if speaking in done:
+        await call.changed(PhoneState.TALKING, _AFTER_SPEECH)  # what comes back late is still heard
+    call.hang_up()
+    await call.changed(PhoneState.TALKING, _BYE_SECONDS)
+    for task in (over, speaking, listening):
+        if task is not None and not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+    engine.close(stream)
+    for task in done:
+        task.result()
+
+
+async def _until_over(call: PhoneCall) -> None:
+    while call.state is PhoneState.TALKING:
+        await call.changed(PhoneState.TALKING, _RING_SECONDS)
+
+
+async def _speak(engine: RustEngine, call: PhoneCall, stream: MediaLegId, digits: str, speech: bytes) -> None:
     if digits:
         engine.send_digits(call.media, digits)
         await asyncio.sleep(0.16 * len(digits) + 0.2)
-    await audio.speak(engine, stream, speech)  # type: ignore[arg-type]
+    await audio.speak(engine, stream, speech)
     # The buffer still holds up to its bound when the last octet was taken.
     await asyncio.sleep(min(2.0, len(speech) / 32_000))
 
