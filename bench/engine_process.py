@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
 
 from sent.media.engine import RustEngine
@@ -13,7 +14,10 @@ _NAMES = {0: "PCMU", 8: "PCMA"}
 
 
 def main() -> None:
-    engine = RustEngine(rtp_ports=(20_000, 29_999))
+    # Each leg has two sockets; the usual limit of 1024 open files is too low for 600 legs.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    engine = RustEngine(20_000, 29_999)
     try:
         for line in sys.stdin:
             caller, callee, caller_codec, callee_codec = json.loads(line)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ from sent.calls.history import CallHistory
 from sent.cli.main import main
 from sent.identity.models import NewSecret, Principal
 from sent.identity.roles import Role
+from sent.infra.vault import load_master_key
 from sent.kit.errors import SentError
 from sent.media.engine import RustEngine
 from sent.pbx.models import ExtensionKind
@@ -47,8 +49,17 @@ PORTS = (
 
 
 @pytest.fixture
-def settings(tmp_path: Path, owner_dsn: str) -> Settings:
+def settings(tmp_path: Path, owner_dsn: str, master_key: Path) -> Settings:
+    shutil.copy2(master_key, tmp_path / "master.key")
     return settings_for(tmp_path, owner_dsn)
+
+
+@pytest.fixture(scope="module")
+def master_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for the module, as its database is one: SENT refuses a database whose secrets it could not open."""
+    file = tmp_path_factory.mktemp("key") / "master.key"
+    load_master_key(file)
+    return file
 
 
 async def _http(settings: Settings, path: str) -> tuple[int, bytes]:

@@ -164,13 +164,13 @@ async def test_a_caller_that_stops_refreshing_has_vanished(waiting: Waiting) -> 
     record, seen = await waiting[the_caller_stops_refreshing]
     assert header(seen.answer(200, "3 INVITE"), "Session-Expires") == "90;refresher=uac"
     assert (record.call.end_code, record.call.end_words) == (
-        "session_expired", "Alice stopped refreshing the session; the phone has vanished.",
+        "session_expired", "Alice stopped refreshing the session and has vanished.",
     )  # fmt: skip
 
 
 async def test_a_callee_that_stops_refreshing_has_vanished(waiting: Waiting) -> None:
     record, seen = await waiting[the_callee_stops_refreshing]
     assert (record.call.end_code, record.call.end_words) == (
-        "session_expired", "Bob stopped refreshing the session; the phone has vanished.",
+        "session_expired", "Bob stopped refreshing the session and has vanished.",
     )  # fmt: skip
     assert "cause=408" in header(seen.request("BYE"), "Reason")
