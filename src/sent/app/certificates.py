@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sent.app.settings import Settings
 from sent.kit.errors import BadInput
+from sent.transport.addresses import is_wildcard
 from sent.transport.settings import server_tls_context
 
 _SELF_SIGNED_DAYS = 825
@@ -61,7 +62,7 @@ def server_context(certificate: Certificate) -> ssl.SSLContext:
 def _names(settings: Settings) -> list[str]:
     names = [socket.gethostname(), "localhost", "127.0.0.1", "::1"]
     names += [address for address in (settings.bind, settings.advertise) if address]
-    return list(dict.fromkeys(name for name in names if name not in ("0.0.0.0", "::")))  # noqa: S104 - compared only
+    return list(dict.fromkeys(name for name in names if not is_wildcard(name)))
 
 
 def _make_self_signed(target: Certificate, names: list[str], now: datetime) -> None:

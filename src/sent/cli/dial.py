@@ -27,7 +27,7 @@ from sent.sip.uri import SipUri
 from sent.softphone import audio
 from sent.softphone.call import PhoneCall, PhoneState
 from sent.softphone.phone import Account, Phone
-from sent.transport.addresses import route_to
+from sent.transport.addresses import is_wildcard, route_to
 from sent.transport.sip_transport import SipTransport
 
 _RTP_PORTS = (39_000, 39_199)
@@ -174,7 +174,7 @@ async def _account(arguments: argparse.Namespace) -> Account:
     settings = read_settings()
     async with open_local(settings) as local:
         user, password = await _own_device(local, arguments)
-    host = "127.0.0.1" if settings.bind in ("0.0.0.0", "::") else settings.bind  # noqa: S104 - compared
+    host = "127.0.0.1" if is_wildcard(settings.bind) else settings.bind
     return Account(user, _server_uri(host, settings.sip_port), Login(user, password))
 
 

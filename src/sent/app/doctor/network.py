@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from sent.app.doctor.finding import Finding, broken, good, warning
 from sent.app.settings import Settings
+from sent.transport.addresses import is_wildcard
 
 _DOCUMENTATION_PEER = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """RFC 5737 and RFC 3849: asking for the route to them sends nothing."""
@@ -76,7 +77,7 @@ def check_media_address(settings: Settings) -> Iterator[Finding]:
     if settings.advertise:
         yield good("media address", f"SIP and audio are advertised at {settings.advertise}, as set")
         return
-    address = settings.bind if settings.bind not in ("0.0.0.0", "::") else _routed_address()  # noqa: S104 - compared
+    address = _routed_address() if is_wildcard(settings.bind) else settings.bind
     if address is None:
         yield broken(
             "media address",
